@@ -1,0 +1,164 @@
+// Package account is the vocabulary of who takes part: namespaces, the users
+// and passkeys in them, the clients that act for applications, the browser
+// sessions of phones, and the scopes of service tokens.
+//
+// It holds plain values and the small read interfaces that a store offers. It
+// does no I/O, changes nothing and decides nothing: every write goes through
+// approval.Store.Apply, together with its audit row.
+package account
+
+import (
+	"slices"
+	"time"
+)
+
+// Namespace is a closed world of users: usernames are unique in it, and a
+// client of another namespace finds nothing, in the same words as if it did
+// not exist.
+type Namespace struct {
+	ID        string // 16 hex digits, the wire's form
+	Name      string // what the operator calls it, unique
+	CreatedAt time.Time
+}
+
+// UserStatus says whether a user may take part.
+type UserStatus string
+
+// The two states of a user, in the words of the native contract.
+const (
+	UserActive   UserStatus = "active"
+	UserInactive UserStatus = "inactive"
+)
+
+// User is a person who may decide.
+type User struct {
+	ID          string // UUID
+	NamespaceID string
+	ClientID    string // the client that created the user, "" for the operator
+	Username    string // in NFC; unique within the namespace
+	Status      UserStatus
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// Active says whether the user may sign in, decide and be signed in.
+func (u User) Active() bool { return u.Status == UserActive }
+
+// PasskeyStatus says what a passkey may still do.
+type PasskeyStatus string
+
+// A passkey is active; inactive when nod suspended it (its signature counter
+// went backwards: it may have been copied); revoked when its owner or a
+// backend took it away.
+const (
+	PasskeyActive   PasskeyStatus = "active"
+	PasskeyInactive PasskeyStatus = "inactive"
+	PasskeyRevoked  PasskeyStatus = "revoked"
+)
+
+// Passkey is the public half of a WebAuthn credential.
+type Passkey struct {
+	ID             string // UUID, ours; not the credential id
+	UserID         string
+	CredentialID   []byte
+	PublicKey      []byte // COSE_Key, WebAuthn L3 section 6.5.1
+	SignCount      uint32
+	AAGUID         []byte
+	Transports     []string
+	BackupEligible bool // the BE flag, fixed for life
+	BackupState    bool // the BS flag as last seen
+	Attestation    string
+	Status         PasskeyStatus
+	Name           string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	UsedAt         time.Time // zero: never
+}
+
+// ClientType is the native contract's word for what kind of application a
+// client is.
+type ClientType string
+
+// The client types of the native contract.
+const (
+	ClientWeb        ClientType = "directweb"
+	ClientNative     ClientType = "native"
+	ClientOIDC       ClientType = "oidc"
+	ClientManagement ClientType = "management"
+)
+
+// ClientTypes lists every type, in the order help texts print them.
+var ClientTypes = []ClientType{ClientManagement, ClientWeb, ClientNative, ClientOIDC}
+
+// Match says how a request that was opened without anything having travelled
+// from the new device is tied to it.
+type Match string
+
+// The match modes: type the six digits, pick one of three, or nothing.
+const (
+	MatchType Match = "type"
+	MatchPick Match = "pick"
+	MatchNone Match = "none"
+)
+
+// Matches lists every match mode.
+var Matches = []Match{MatchType, MatchPick, MatchNone}
+
+// Client is an application: what it is called, what its tokens may ask for and
+// where its pages live.
+type Client struct {
+	ID               string // opaque, base64url text of 44 characters
+	NamespaceID      string
+	Name             string // shown to people as verified
+	Type             ClientType
+	Scopes           []Scope
+	Origins          []string // exact origins, scheme://host[:port]
+	OpenRegistration bool     // passkeys may be registered without a token
+	RequireWaitToken bool     // a wait needs an auth.temporary token
+	Match            Match
+	Issuer           string // "": nod's own
+	CreatedAt        time.Time
+}
+
+// May says whether the client was registered with the scope.
+func (c Client) May(s Scope) bool { return slices.Contains(c.Scopes, s) }
+
+// ClientKey is the public half of an API credential. A client has at most two
+// that live, so that one can be rotated out.
+type ClientKey struct {
+	ID        string
+	ClientID  string
+	Public    []byte // SubjectPublicKeyInfo, DER
+	CreatedAt time.Time
+}
+
+// MaxClientKeys is how many live keys a client may have: the old and the new
+// one of a rotation (native contract, "A client may have two live keys").
+const MaxClientKeys = 2
+
+// Session is a phone's signed-in browser.
+type Session struct {
+	Hash      []byte // SHA-256 of the cookie's 256-bit secret
+	UserID    string
+	PasskeyID string // signed in with
+	CreatedAt time.Time
+	SeenAt    time.Time
+}
+
+// SessionIdle is how long an unused session lives: 30 days, the number.
+const SessionIdle = 30 * 24 * time.Hour
+
+// Live says whether the session may still be used at now.
+func (s Session) Live(now time.Time) bool { return now.Before(s.SeenAt.Add(SessionIdle)) }
+
+// Invitation lets one person enrol a first passkey on a phone. Its secret is
+// spent in the transaction that stores the passkey.
+type Invitation struct {
+	Hash      []byte // SHA-256 of the link's 256-bit secret
+	UserID    string
+	CreatedAt time.Time
+	Expires   time.Time
+}
+
+// InvitationLife is how long an invitation can be used: 24 h, the number.
+const InvitationLife = 24 * time.Hour

@@ -1,0 +1,206 @@
+package approval
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// Change is one step, ready to be made true: what it was, what it becomes and
+// everything that must happen with it or not at all.
+type Change struct {
+	// Op is the operation id, made outside any retry loop. Applying the same Op
+	// again changes nothing and reports success.
+	Op string
+	// Request is what the request becomes; nil when only effects happen.
+	Request *Request
+	// From is the version it must have now; 0 when Request is new.
+	From int64
+	// NotBefore and Before bound the store's time of the commit: NotBefore <=
+	// now < Before. Zero: unbounded.
+	NotBefore, Before time.Time
+	// Needs must hold in the same transaction.
+	Needs Needs
+	// Event is the one audit row of this change.
+	Event Event
+	// Effects happen in order, after the request was swapped.
+	Effects []Effect
+}
+
+// Needs names who must exist and be active for a Change to happen (I13).
+type Needs struct {
+	UserID    string
+	PasskeyID string
+	ClientIDs []string
+}
+
+// Event is an audit row. The store adds the time.
+type Event struct {
+	Name        EventName
+	NamespaceID string
+	RequestID   string
+	Version     int64
+	UserID      string
+	ClientID    string
+	PasskeyID   string
+	Address     string // of whoever caused it, when known
+	Detail      string // a word or name that makes the row readable, never a secret
+	At          time.Time
+}
+
+// EventName says what happened.
+type EventName string
+
+// What can happen to a request, and to the accounts around it.
+const (
+	EventRequested    EventName = "request.created"
+	EventOpened       EventName = "request.opened"
+	EventMismatched   EventName = "request.mismatched"
+	EventApproved     EventName = "request.approved"
+	EventDenied       EventName = "request.denied"
+	EventCanceled     EventName = "request.canceled"
+	EventExpired      EventName = "request.expired"
+	EventLapsed       EventName = "request.lapsed"
+	EventRedeemed     EventName = "request.redeemed"
+	EventGrantRevoked EventName = "grant.revoked"
+
+	EventSignedIn         EventName = "session.started"
+	EventUserCreated      EventName = "user.created"
+	EventUserActivated    EventName = "user.activated"
+	EventUserDeactivated  EventName = "user.deactivated"
+	EventUserDeleted      EventName = "user.deleted"
+	EventInvited          EventName = "user.invited"
+	EventPasskeyAdded     EventName = "passkey.added"
+	EventPasskeyRenamed   EventName = "passkey.renamed"
+	EventPasskeyRevoked   EventName = "passkey.revoked"
+	EventPasskeySuspect   EventName = "passkey.suspended"
+	EventClientCreated    EventName = "client.created"
+	EventClientKeyAdded   EventName = "client.key_added"
+	EventClientKeyRemoved EventName = "client.key_removed"
+	EventClientDeleted    EventName = "client.deleted"
+)
+
+// Effect is something that happens in the transaction of a Change. The set is
+// closed: a store switches over exactly these types.
+type Effect interface{ effect() }
+
+// The effects.
+type (
+	// Spend uses up (Box, Key) for good; ErrReplayed when it is used up already.
+	// The row is garbage after Until.
+	Spend struct {
+		Box   Box
+		Key   string
+		Until time.Time
+	}
+	// Deliver puts a row into the outbox, to be delivered at least once.
+	Deliver struct {
+		Topic Topic
+		Key   string // what it is about
+		Body  []byte // JSON
+		Until time.Time
+	}
+	// KeepReceipt stores the assertion that a verdict rests on.
+	KeepReceipt struct{ Receipt Receipt }
+	// CountPasskey moves a passkey's signature counter and last use; it is
+	// ErrRevoked when the passkey is not active or the counter moved meanwhile.
+	CountPasskey struct {
+		ID          string
+		Was, Is     uint32
+		BackupState bool
+	}
+	// AddPasskey stores a new passkey; ErrExists when its credential id is known.
+	AddPasskey struct{ Passkey account.Passkey }
+	// RenamePasskey and SetPasskeyStatus change one; ErrNotFound when it is not
+	// there, ErrConflict when From is not its status.
+	RenamePasskey    struct{ ID, Name string }
+	SetPasskeyStatus struct {
+		ID       string
+		From, To account.PasskeyStatus
+	}
+	// KeepPasskey is ErrForbidden when the user would be left with no active
+	// passkey: the last one cannot be removed by accident.
+	KeepPasskey struct{ UserID string }
+	// AddUser is ErrExists when the name is taken in the namespace.
+	AddUser struct{ User account.User }
+	// SetUserStatus is ErrConflict when From is not the user's status.
+	SetUserStatus struct {
+		ID       string
+		From, To account.UserStatus
+	}
+	// DeleteUser removes the user, the passkeys, sessions and invitations.
+	DeleteUser struct{ ID string }
+	// AddInvitation stores one; SpendInvitation uses it up, ErrReplayed when it
+	// was or its time is over.
+	AddInvitation   struct{ Invitation account.Invitation }
+	SpendInvitation struct{ Hash []byte }
+	// EndSessions signs a user out everywhere.
+	EndSessions struct{ UserID string }
+	// AddNamespace is a no-op when the name exists.
+	AddNamespace struct{ Namespace account.Namespace }
+	// AddClient, AddClientKey (ErrTooMany above account.MaxClientKeys) and
+	// DeleteClient (its keys too).
+	AddClient    struct{ Client account.Client }
+	AddClientKey struct{ Key account.ClientKey }
+	DeleteClient struct{ ID string }
+	// RemoveClientKey ends one key; ErrNotFound when the client has no such key.
+	RemoveClientKey struct{ ClientID, ID string }
+	// NoneLeft is ErrConflict while a request matches: it makes "cancel all of
+	// these" one atomic step.
+	NoneLeft struct{ Filter Filter }
+)
+
+func (Spend) effect()            {}
+func (Deliver) effect()          {}
+func (KeepReceipt) effect()      {}
+func (CountPasskey) effect()     {}
+func (AddPasskey) effect()       {}
+func (RenamePasskey) effect()    {}
+func (SetPasskeyStatus) effect() {}
+func (KeepPasskey) effect()      {}
+func (AddUser) effect()          {}
+func (SetUserStatus) effect()    {}
+func (DeleteUser) effect()       {}
+func (AddInvitation) effect()    {}
+func (SpendInvitation) effect()  {}
+func (EndSessions) effect()      {}
+func (AddNamespace) effect()     {}
+func (AddClient) effect()        {}
+func (AddClientKey) effect()     {}
+func (DeleteClient) effect()     {}
+func (RemoveClientKey) effect()  {}
+func (NoneLeft) effect()         {}
+
+// Box keeps single-use keys of different kinds apart.
+type Box string
+
+// The boxes.
+const (
+	BoxNonce    Box = "nonce"    // of service tokens: client id, space, nonce
+	BoxCeremony Box = "ceremony" // of passkey ceremonies: the ceremony's id
+)
+
+// Topic says who delivers an outbox row.
+type Topic string
+
+// TopicPrompt is a push prompt for a new request.
+const TopicPrompt Topic = "prompt"
+
+// Receipt is the evidence of an approval: what was shown, and the passkey's
+// signature over it. The challenge is SHA-256(tag, Random, Record).
+type Receipt struct {
+	RequestID         string
+	UserID            string
+	PasskeyID         string
+	PublicKey         []byte // COSE_Key at that time, so that it stands alone
+	Random            []byte // 32 bytes
+	Record            []byte // canonical, see Record
+	AuthenticatorData []byte
+	ClientData        []byte
+	Signature         []byte
+}
+
+// NewOp makes an operation id.
+func NewOp() string { return uuid.NewString() }

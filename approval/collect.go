@@ -1,0 +1,212 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// Holder is whoever presents a code: the new device, or a backend for it.
+type Holder struct {
+	Face    string
+	Client  account.Client // who collects; the token's audience
+	UserID  string         // "": no such user; nothing is found, at the same price
+	Asked   string         // what the caller called the user
+	Kind    CodeKind
+	Code    account.Secret
+	Address string
+	Token   bool // it showed a wait token
+}
+
+// Collected is a redeemed request.
+type Collected struct {
+	Request Request
+	Grant   Grant
+	Again   bool // the identical grant was handed out before
+	Slept   bool // it was waited for: Decision.At to now is the wake's latency
+}
+
+// Collect waits up to hold for the verdict and redeems a yes. With hold 0 it
+// looks once and displaces nobody. ErrPending after the hold, when a newer wait
+// took its place, or when the node drains; ErrDenied, ErrExpired, ErrInactive,
+// ErrNotFound, ErrTooMany, ErrForbidden (a wait token is needed) as they are;
+// the context's error when the client left, and then nothing was redeemed.
+func (s *Service) Collect(ctx context.Context, h Holder, p Purpose, hold time.Duration) (Collected, error) {
+	found, err := s.held(ctx, h, p)
+	if err == nil {
+		err = h.showsToken(found)
+	}
+	if err != nil {
+		return Collected{}, fmt.Errorf("collect: %w", err)
+	}
+	var out Collected
+	slept, err := s.sleepOn(ctx, found.ID, hold, true, func(r Request, now time.Time) (err error) {
+		out, err = s.settle(ctx, h, r, now)
+		return err
+	})
+	if err != nil {
+		return Collected{}, fmt.Errorf("collect: %w", err)
+	}
+	out.Slept = slept
+	return out, nil
+}
+
+// Watcher holds a request's code and only wants to know where it stands.
+type Watcher struct {
+	RequestID string
+	Code      account.Secret
+	Address   string
+}
+
+// Status is what the waiting side may know before it collects.
+type Status struct {
+	Request    Request
+	ApprovedBy string // username, once approved
+}
+
+// Watch waits up to hold for a version newer than since and tells where the
+// request stands then. It never redeems, and displaces nobody. ErrNotFound when
+// id and code do not belong together; a wrong code costs a try.
+func (s *Service) Watch(ctx context.Context, w Watcher, since int64, hold time.Duration) (Status, error) {
+	r, err := s.watched(ctx, w)
+	if err != nil {
+		return Status{}, fmt.Errorf("watch: %w", err)
+	}
+	_, err = s.sleepOn(ctx, r.ID, hold, false, func(fresh Request, now time.Time) (err error) {
+		r, err = s.runOut(ctx, fresh, now)
+		if err == nil && r.Version <= since && r.State.Open() {
+			return ErrPending
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrPending) {
+		return Status{}, fmt.Errorf("watch: %w", err)
+	}
+	st := Status{Request: r}
+	if r.State == Approved || r.State == Redeemed {
+		st.ApprovedBy = r.name()
+	}
+	return st, nil
+}
+
+func (s *Service) watched(ctx context.Context, w Watcher) (Request, error) {
+	r, err := s.Store.Find(ctx, Key{ID: w.RequestID})
+	if err != nil {
+		return Request{}, err
+	}
+	budgets := append(s.userBudgets(r.UserID, r.ID), s.addressBudget(w.Address))
+	found, err := s.byCode(ctx, r.NamespaceID, r.UserID, r.CodeKind, w.Code, budgets)
+	if err == nil && found.ID != r.ID {
+		err = ErrNotFound
+	}
+	return found, err
+}
+
+// held finds what the holder's code belongs to and whether it is the holder's
+// to collect (I6).
+func (s *Service) held(ctx context.Context, h Holder, p Purpose) (Request, error) {
+	ns := h.Client.NamespaceID
+	budgets := append(s.userBudgets(h.UserID, ns+"/"+h.Asked), s.addressBudget(h.Address), s.clientBudget(h.Client.ID))
+	r, err := s.byCode(ctx, ns, h.UserID, h.Kind, h.Code, budgets)
+	switch {
+	case err != nil:
+		return Request{}, err
+	case r.NamespaceID != ns, r.Face != h.Face, r.Purpose != p,
+		r.Audience != "" && r.Audience != h.Client.ID:
+		return Request{}, ErrNotFound
+	}
+	return r, nil
+}
+
+// showsToken is ErrForbidden when the request, or the client that wants to
+// collect it, asks for a wait token and there is none.
+func (h Holder) showsToken(r Request) error {
+	if (r.TokenNeeded || h.Client.RequireWaitToken) && !h.Token {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// runOut makes an expiry true that time has brought and nobody has written yet.
+// ErrConflict when somebody was first.
+func (s *Service) runOut(ctx context.Context, r Request, now time.Time) (Request, error) {
+	c, ok := r.expire(NewOp(), now)
+	if !ok {
+		return r, nil
+	}
+	if err := s.apply(ctx, c); err != nil {
+		return r, err
+	}
+	return *c.Request, nil
+}
+
+// settle is what a collector gets for the state the request is in.
+func (s *Service) settle(ctx context.Context, h Holder, r Request, now time.Time) (Collected, error) {
+	r, err := s.runOut(ctx, r, now)
+	if err != nil {
+		return Collected{}, err
+	}
+	if r.State == Redeemed {
+		return again(h, r, now)
+	}
+	if err := r.uncollectable(); err != nil {
+		return Collected{}, err
+	}
+	return s.redeem(ctx, h, r, now)
+}
+
+// uncollectable says why a request in its state cannot be collected, nil when
+// it is approved.
+func (r Request) uncollectable() error {
+	switch {
+	case r.State == Approved:
+		return nil
+	case r.State == Pending:
+		return ErrPending
+	case r.State == Redeemed:
+		return ErrNotFound
+	case r.State == Expired, r.State == Lapsed:
+		return ErrExpired
+	case r.State == Canceled && r.EndedBy == ByUserEnded:
+		return ErrInactive
+	default:
+		return ErrDenied
+	}
+}
+
+// again hands the stored grant out once more, to the same collector.
+func again(h Holder, r Request, now time.Time) (Collected, error) {
+	if r.redeliverable(now, h.Client.ID, h.Address) {
+		return Collected{Request: r, Grant: *r.Grant, Again: true}, nil
+	}
+	if !r.Grant.RevokedAt.IsZero() {
+		return Collected{}, ErrDenied
+	}
+	return Collected{}, ErrNotFound
+}
+
+// Approved finds the approved request behind a holder's code without touching
+// it: a code of purpose add_credential is only checked when the ceremony
+// begins. Its errors are Collect's with hold 0.
+func (s *Service) Approved(ctx context.Context, h Holder, p Purpose) (Request, error) {
+	found, err := s.held(ctx, h, p)
+	if err == nil {
+		err = h.showsToken(found)
+	}
+	if err != nil {
+		return Request{}, fmt.Errorf("check: %w", err)
+	}
+	_, err = s.sleepOn(ctx, found.ID, 0, false, func(r Request, now time.Time) (err error) {
+		if found, err = s.runOut(ctx, r, now); err != nil {
+			return err
+		}
+		return found.uncollectable()
+	})
+	if err != nil {
+		return Request{}, fmt.Errorf("check: %w", err)
+	}
+	return found, nil
+}

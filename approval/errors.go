@@ -1,0 +1,79 @@
+package approval
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The error words. Each face maps them to its protocol in one table; a test
+// walks all of Words through every table.
+var (
+	// ErrNotFound covers unknown, somebody else's, of another type or
+	// namespace: one word, so that nobody learns which.
+	ErrNotFound = errors.New("not found")
+	// ErrPending means nobody has decided yet and the hold is over.
+	ErrPending = errors.New("not decided yet")
+	// ErrDenied means the request was declined, canceled or invalidated.
+	ErrDenied = errors.New("declined or canceled")
+	// ErrExpired means the request ran out, undecided or uncollected.
+	ErrExpired = errors.New("expired")
+	// ErrDecided means another verdict was first; DecidedError says which.
+	ErrDecided = errors.New("already decided")
+	// ErrMismatch means the proof or the number is not for this request;
+	// MismatchError says how many tries are left.
+	ErrMismatch = errors.New("does not match")
+	// ErrForbidden means this caller may not, whatever the state.
+	ErrForbidden = errors.New("not allowed")
+	// ErrInactive means the user was deactivated.
+	ErrInactive = errors.New("user is not active")
+	// ErrRevoked means a passkey or client that the act rests on is gone.
+	ErrRevoked = errors.New("passkey or client is no longer valid")
+	// ErrReplayed means something that works once was used again, or too late.
+	ErrReplayed = errors.New("already used")
+	// ErrExists means the name or key is taken.
+	ErrExists = errors.New("already exists")
+	// ErrInvalid means the input breaks a rule; InvalidError says which.
+	ErrInvalid = errors.New("invalid")
+	// ErrTooMany means a limit is reached; LimitError says how long.
+	ErrTooMany = errors.New("too many")
+	// ErrUnavailable means the truth cannot be reached: nothing was decided.
+	ErrUnavailable = errors.New("store unavailable")
+
+	// ErrConflict never leaves the core: the version moved, read and judge again.
+	ErrConflict = errors.New("changed meanwhile")
+)
+
+// Words lists every error word that can leave the core.
+var Words = []error{
+	ErrNotFound, ErrPending, ErrDenied, ErrExpired, ErrDecided, ErrMismatch, ErrForbidden,
+	ErrInactive, ErrRevoked, ErrReplayed, ErrExists, ErrInvalid, ErrTooMany, ErrUnavailable,
+}
+
+// DecidedError tells the loser of a race which verdict was first (I3).
+type DecidedError struct{ State State }
+
+func (e *DecidedError) Error() string { return fmt.Sprintf("%v: %s", ErrDecided, e.State) }
+func (e *DecidedError) Unwrap() error { return ErrDecided }
+
+// MismatchError says how many wrong match numbers are left before the request
+// is declined; with 0 it just was.
+type MismatchError struct{ Left int }
+
+func (e *MismatchError) Error() string { return fmt.Sprintf("match number: %v", ErrMismatch) }
+func (e *MismatchError) Unwrap() error { return ErrMismatch }
+
+// LimitError says when trying again can work.
+type LimitError struct{ RetryAfter time.Duration }
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%v: try again in %s", ErrTooMany, e.RetryAfter.Round(time.Second))
+}
+func (e *LimitError) Unwrap() error { return ErrTooMany }
+
+// InvalidError names the field and what to do about it, in words that may be
+// shown to the caller. It never repeats the input.
+type InvalidError struct{ Field, Reason string }
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+func (e *InvalidError) Unwrap() error { return ErrInvalid }

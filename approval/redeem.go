@@ -1,0 +1,112 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// redeem is the mint: the commit of the redemption with its grant. ErrConflict
+// when somebody was first: whoever lost looks at what the winner left.
+func (s *Service) redeem(ctx context.Context, h Holder, r Request, now time.Time, with ...Effect) (Collected, error) {
+	g, err := s.grant(ctx, h, r, now)
+	if err != nil {
+		return Collected{}, err
+	}
+	c := r.redeem(NewOp(), g)
+	c.Effects = with
+	switch err := s.apply(ctx, c); {
+	case errors.Is(err, ErrRevoked):
+		return Collected{}, ErrDenied
+	case err != nil:
+		return Collected{}, err
+	}
+	return Collected{Request: *c.Request, Grant: g}, nil
+}
+
+// grant fixes everything the token will say. Times are whole seconds: JWT
+// NumericDate, and a redelivery must be identical.
+func (s *Service) grant(ctx context.Context, h Holder, r Request, now time.Time) (Grant, error) {
+	kid, err := s.KeyID(ctx, now)
+	if err != nil {
+		return Grant{}, fmt.Errorf("signing key: %w", err)
+	}
+	amr, acr := r.means()
+	return Grant{
+		JTI: uuid.NewString(), SID: uuid.NewString(), KID: kid, Issuer: h.Client.Issuer,
+		Audience: h.Client.ID, Subject: r.UserID, Username: r.name(),
+		IssuedAt: now.Truncate(time.Second), Expires: now.Add(s.TokenLife).Truncate(time.Second),
+		AuthTime: r.Decision.At.Truncate(time.Second), AMR: amr, ACR: acr, Address: h.Address,
+	}, nil
+}
+
+// means tells the truth about how the person was authenticated: amr in the
+// words of RFC 8176, acr "phr" (phishing-resistant, OpenID EAP ACR Values)
+// only where the passkey was used on the device that signs in.
+func (r Request) means() (amr []string, acr string) {
+	switch {
+	case r.Decision.By != ByPasskey:
+		return []string{"backend"}, "urn:nod:acr:backend"
+	case r.Purpose == Direct:
+		return []string{"pop", "user", "mfa"}, "phr"
+	default:
+		return []string{"pop", "user", "mfa"}, "urn:nod:acr:cross-device"
+	}
+}
+
+// Redeem collects an approved request by its id, together with the effects that
+// it was approved for. ErrReplayed when it was collected already, otherwise
+// Collect's errors with hold 0.
+func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, with ...Effect) (Collected, error) {
+	var out Collected
+	_, err := s.sleepOn(ctx, requestID, 0, false, func(r Request, now time.Time) (err error) {
+		if r.Face != h.Face || r.NamespaceID != h.Client.NamespaceID {
+			return ErrNotFound
+		}
+		if r, err = s.runOut(ctx, r, now); err != nil {
+			return err
+		}
+		if r.State == Redeemed {
+			return ErrReplayed
+		}
+		if err = r.uncollectable(); err != nil {
+			return err
+		}
+		out, err = s.redeem(ctx, h, r, now, with...)
+		return err
+	})
+	if err != nil {
+		return Collected{}, fmt.Errorf("redeem: %w", err)
+	}
+	return out, nil
+}
+
+// Login is a passkey sign-in that answers with a token: a request that was
+// asked, approved and collected in one breath, with one audit row.
+func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, with ...Effect) (Collected, error) {
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return Collected{}, fmt.Errorf("login: %w", err)
+	}
+	r := Request{
+		ID: uuid.NewString(), Face: h.Face, NamespaceID: h.Client.NamespaceID, ClientID: h.Client.ID,
+		Purpose: Direct, Context: Context{App: h.Client.Name, Username: u.Username, Address: h.Address},
+		UserID: u.ID, Match: account.MatchNone, CreatedAt: now, Expires: now, State: Approved,
+		Decision: &Decision{By: ByPasskey, UserID: u.ID, PasskeyID: p.PasskeyID, PasskeyName: p.PasskeyName, At: now},
+	}
+	g, err := s.grant(ctx, h, r, now)
+	if err != nil {
+		return Collected{}, fmt.Errorf("login: %w", err)
+	}
+	c := r.redeem(NewOp(), g)
+	c.Effects = append(append(c.Effects, p.Effects...), with...)
+	if err := s.apply(ctx, c); err != nil {
+		return Collected{}, fmt.Errorf("login: %w", err)
+	}
+	return Collected{Request: *c.Request, Grant: g}, nil
+}

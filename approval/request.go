@@ -1,0 +1,163 @@
+package approval
+
+import (
+	"time"
+
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// State is where a request stands.
+//
+//	pending -> approved | denied | canceled | expired
+//	approved -> redeemed | canceled | lapsed
+//
+// All others are final.
+type State string
+
+// The states of a request.
+const (
+	Pending  State = "pending"
+	Approved State = "approved"
+	Denied   State = "denied"
+	Canceled State = "canceled"
+	Expired  State = "expired"  // nobody decided in time
+	Lapsed   State = "lapsed"   // approved, and nobody collected in time
+	Redeemed State = "redeemed" // approved and collected
+)
+
+// Open says whether the request can still lead to a token.
+func (s State) Open() bool { return s == Pending || s == Approved }
+
+// Purpose is what an approval is good for; a request of one purpose is never
+// used for another.
+type Purpose string
+
+// The purposes, in the native contract's words.
+const (
+	SignIn        Purpose = "temporary_authentication"
+	AddCredential Purpose = "add_credential"
+	// Direct is a passkey sign-in on the application's own page: asked, approved
+	// and collected in one breath. It has no code and nobody waits for it.
+	Direct Purpose = "direct"
+)
+
+// Way is how the decider got to the request. It is part of what is signed.
+type Way string
+
+// Scanned and typed prove that something travelled from the new device to the
+// phone; pushed and listed do not, so they need the match number.
+const (
+	Scanned Way = "scanned"
+	Typed   Way = "typed"
+	Pushed  Way = "pushed"
+	Listed  Way = "listed"
+)
+
+// Travelled says whether arriving this way proves that something travelled.
+func (w Way) Travelled() bool { return w == Scanned || w == Typed }
+
+// CollectGrace is how long after Expires a request that was approved in time
+// can still be collected (architecture, "A request approved at the last second").
+const CollectGrace = 60 * time.Second
+
+// RedeliveryWindow is how long the same collector gets the identical token
+// again (architecture, "Redelivery is bounded").
+const RedeliveryWindow = 60 * time.Second
+
+// Context is what the decider is shown about who asks. It is what Begin was
+// given, frozen and signed; nothing is added later (I5).
+type Context struct {
+	App            string `json:"app"`                       // the client's registered name: verified
+	Username       string `json:"username,omitempty"`        // whom it is for: verified
+	DeviceName     string `json:"device_name,omitempty"`     // as the caller says
+	BindingMessage string `json:"binding_message,omitempty"` // as the caller says
+	Address        string `json:"requester_ip,omitempty"`    // as the caller says
+	UserAgent      string `json:"requester_agent,omitempty"` // as the caller says
+}
+
+// Request is one question to one person.
+type Request struct {
+	ID          string // UUID
+	Face        string // which protocol asked; a request of one is never redeemed by another
+	NamespaceID string
+	ClientID    string // who asks
+	Purpose     Purpose
+	Context     Context
+	Audience    string // the one client that may collect; "": any of the namespace
+	TokenNeeded bool   // only a collector with a wait token may collect
+	UserID      string // whom it is for; "" until somebody decides
+	Match       account.Match
+	CodeKind    CodeKind // "" for a request without a code
+	CodeHash    []byte   // keyed, see Codes
+	HandleHash  []byte   // SHA-256 of the phone's handle; nil for none
+	CreatedAt   time.Time
+	Expires     time.Time // never moves (I8)
+
+	State     State
+	Version   int64 // 1 when created, plus one with every Change
+	Tries     int   // wrong match numbers so far
+	OpenedAt  time.Time
+	OpenedVia Way
+	Decision  *Decision // set by the verdict
+	Grant     *Grant    // set by the redemption
+	EndedBy   By        // why a canceled request was canceled, "" otherwise
+}
+
+// By says what a verdict, or the end of a request, rests on.
+type By string
+
+// A passkey's assertion, a backend's call, a signed-in person (declines only),
+// wrong numbers, the new device itself, or the end of the user, the passkey or
+// the client that the request hangs on.
+const (
+	ByPasskey      By = "passkey"
+	ByBackend      By = "backend"
+	BySession      By = "session"
+	ByTries        By = "tries"
+	ByHolder       By = "holder"
+	ByUserEnded    By = "user ended"
+	ByPasskeyEnded By = "passkey ended"
+	ByClientEnded  By = "client ended"
+)
+
+// Decision is who decided, how and when.
+type Decision struct {
+	By          By        `json:"by"`
+	Way         Way       `json:"way,omitempty"`
+	UserID      string    `json:"user_id,omitempty"`
+	Username    string    `json:"username,omitempty"`
+	PasskeyID   string    `json:"passkey_id,omitempty"`
+	PasskeyName string    `json:"passkey_name,omitempty"`
+	ClientID    string    `json:"client_id,omitempty"`   // the backend that authorized
+	ClientName  string    `json:"client_name,omitempty"` // its name then
+	At          time.Time `json:"at"`
+	Matched     bool      `json:"matched,omitempty"` // the match number was entered right
+}
+
+// name is whom the token will be about: whom the request was for, or whoever
+// approved a request that was for anybody.
+func (r Request) name() string {
+	if r.Context.Username == "" && r.Decision != nil {
+		return r.Decision.Username
+	}
+	return r.Context.Username
+}
+
+// Grant is what a redemption gives: everything a face needs to sign the token,
+// now or again. It is stored with the redemption; the mint is that commit.
+type Grant struct {
+	JTI       string    `json:"jti"`
+	SID       string    `json:"sid"`
+	KID       string    `json:"kid"` // the signing key that was current
+	Issuer    string    `json:"iss,omitempty"`
+	Audience  string    `json:"aud"` // the client that collected
+	Subject   string    `json:"sub"`
+	Username  string    `json:"username"`
+	IssuedAt  time.Time `json:"iat"`
+	Expires   time.Time `json:"exp"`
+	AuthTime  time.Time `json:"auth_time"`
+	AMR       []string  `json:"amr"`
+	ACR       string    `json:"acr"`
+	Address   string    `json:"address"` // who collected, for redelivery
+	RevokedAt time.Time `json:"revoked_at,omitzero"`
+}

@@ -1,0 +1,330 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// commitDeadline bounds a commit that must not be abandoned half-way: the
+// caller may be gone, but the change is either made or known not to be.
+const commitDeadline = 5 * time.Second
+
+// maxConflicts ends a read-judge-apply loop that never gets through. A request
+// has fewer than ten transitions, so a loop that lost this often is a defect or
+// an attack, not a race.
+const maxConflicts = 32
+
+// Config is what a Service is made of. Store, Codes, KeyID are required.
+type Config struct {
+	Store   Store
+	Upkeep  Upkeep
+	Hub     *Hub    // nil: a new one
+	Signals Signals // nil: this node is alone
+	Codes   *Codes
+	// KeyID names the signing key that is current at the time given.
+	KeyID func(ctx context.Context, now time.Time) (string, error)
+	// Lives is how long codes live; DefaultLives fills what is missing.
+	Lives map[CodeKind]time.Duration
+	// TokenLife is how long a grant's token lives; 0: ten minutes (native contract).
+	TokenLife time.Duration
+	Guesses   Guesses
+	// Delivered lists the outbox topics somebody delivers; rows of others are
+	// not written, and an asker who wants a prompt learns that there is none.
+	Delivered []Topic
+}
+
+// Guesses is how many wrong codes are answered before ErrTooMany (threats B1).
+// Zero fields mean the default; budgets of users and approvers are one.
+type Guesses struct {
+	PerUser       int // in 2 minutes; default 5
+	PerUserHourly int // in an hour; default 10
+	PerAddress    int // in 2 minutes, an IPv6 address counts by its /64; default 20
+	PerClient     int // in 2 minutes; default 200
+}
+
+// defaultTokenLife is the native contract's "10 min after iat by default".
+const defaultTokenLife = 10 * time.Minute
+
+// Service asks, decides and hands out. Safe for concurrent use; it starts no
+// goroutine before Run.
+type Service struct {
+	Config
+}
+
+// New checks the configuration and fills its defaults.
+func New(c Config) (*Service, error) {
+	if c.Store == nil || c.Codes == nil || c.KeyID == nil {
+		return nil, errors.New("approval service: store, codes and key id are required")
+	}
+	if c.Hub == nil {
+		c.Hub = NewHub()
+	}
+	if c.TokenLife == 0 {
+		c.TokenLife = defaultTokenLife
+	}
+	lives := make(map[CodeKind]time.Duration)
+	for k, d := range DefaultLives {
+		lives[k] = d
+		if own := c.Lives[k]; own > 0 {
+			lives[k] = own
+		}
+	}
+	c.Lives = lives
+	c.Guesses = c.Guesses.withDefaults()
+	return &Service{c}, nil
+}
+
+// Ask is a question to be put to a person.
+type Ask struct {
+	Face     string
+	Client   account.Client // who asks; its name is what is shown as verified
+	User     account.User   // whom; zero while unknown
+	Purpose  Purpose
+	Kind     CodeKind
+	Context  Context // App and Username are filled in from Client and User
+	Audience string  // the one client that may collect; "": any of the namespace
+	Notify   bool    // the owner's phones should be prompted
+	Vouch    *Vouch  // approved from birth
+	With     []Effect
+}
+
+// Vouch approves a request as it is created: a backend that may, or a passkey
+// that was just used.
+type Vouch struct {
+	Decision Decision
+	Proof    *Proof
+}
+
+// Begun is what the asker learns. The code is for the new device and may be
+// waited on; the handle is for the phone and may only be reviewed and decided.
+type Begun struct {
+	Request     Request
+	Code        account.Secret
+	Handle      account.Secret
+	MatchNumber account.Secret
+	Prompted    bool // a prompt is queued
+}
+
+// Begin freezes the question. It reports ErrInvalid for texts that cannot be
+// shown, ErrInactive and ErrRevoked when user or client ended, ErrReplayed when
+// an effect of With was used before.
+func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
+	shown, err := a.Context.clean()
+	if err != nil {
+		return Begun{}, err
+	}
+	shown.App, shown.Username = a.Client.Name, a.User.Username
+	now, err := s.Store.Now(ctx)
+	if err != nil {
+		return Begun{}, fmt.Errorf("begin: %w", err)
+	}
+	for range maxConflicts {
+		b := s.compose(a, shown, now)
+		err = s.apply(ctx, s.birth(a, &b, now)...)
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, ErrExists) { // a short code of this user came up twice: draw again
+			break
+		}
+	}
+	return Begun{}, fmt.Errorf("begin: %w", err)
+}
+
+// compose draws the ids and codes of a new request.
+func (s *Service) compose(a Ask, shown Context, now time.Time) Begun {
+	r := Request{
+		ID: uuid.NewString(), Face: a.Face, NamespaceID: a.Client.NamespaceID, ClientID: a.Client.ID,
+		Purpose: a.Purpose, Context: shown, Audience: a.Audience, TokenNeeded: a.Client.RequireWaitToken,
+		UserID: a.User.ID, Match: a.Client.Match, CodeKind: a.Kind,
+		CreatedAt: now, Expires: now.Add(s.Lives[a.Kind]),
+	}
+	code, handle := s.Codes.Code(a.Kind, r.ID), account.NewSecret()
+	r.CodeHash = s.Codes.Hash(r.NamespaceID, r.UserID, a.Kind, code.Reveal())
+	r.HandleHash = handle.Hash()
+	return Begun{Request: r, Code: code, Handle: handle, MatchNumber: s.Codes.MatchNumber(r)}
+}
+
+// birth returns the changes that bring b into the world, and notes in b what
+// they make of it.
+func (s *Service) birth(a Ask, b *Begun, now time.Time) []Change {
+	c := b.Request.create(NewOp())
+	c.Event.Address, c.Event.Detail = b.Request.Context.Address, string(a.Purpose)
+	c.Effects = slices.Clone(a.With)
+	if a.Notify && a.Vouch == nil && a.User.ID != "" && slices.Contains(s.Delivered, TopicPrompt) {
+		b.Prompted = true
+		c.Effects = append(c.Effects, Deliver{Topic: TopicPrompt, Key: b.Request.ID, Until: b.Request.Expires})
+	}
+	b.Request = *c.Request
+	if a.Vouch == nil {
+		return []Change{c}
+	}
+	v := b.Request.vouch(NewOp(), a.Vouch.Decision, a.Vouch.Proof)
+	b.Request = *v.Request
+	return []Change{c, v}
+}
+
+// Target names the codes of one user, kind and purpose.
+type Target struct {
+	NamespaceID string
+	UserID      string // "": no such user; nothing is found, at the same price
+	Asked       string // what the caller called the user, to budget those who do not exist
+	Kind        CodeKind
+	Purpose     Purpose
+}
+
+// Authorize approves by a backend's word. Authorizing what is approved already
+// is a success that changes nothing but spends With. ErrNotFound for a wrong,
+// canceled or collected code, ErrExpired, ErrTooMany when too many were wrong.
+func (s *Service) Authorize(ctx context.Context, t Target, code account.Secret, by account.Client, with ...Effect) (Request, error) {
+	budgets := append(s.userBudgets(t.UserID, t.Asked), s.clientBudget(by.ID))
+	found, err := s.byCode(ctx, t.NamespaceID, t.UserID, t.Kind, code, budgets)
+	if err != nil {
+		return Request{}, fmt.Errorf("authorize: %w", err)
+	}
+	if found.Purpose != t.Purpose {
+		return Request{}, fmt.Errorf("authorize: %w", ErrNotFound)
+	}
+	return s.change(ctx, found.ID, func(r Request, op string, now time.Time) (*Change, error) {
+		switch {
+		case r.State == Approved:
+			return &Change{Op: op, Effects: with}, nil
+		case !r.State.Open() && r.State != Expired && r.State != Lapsed:
+			return nil, ErrNotFound
+		}
+		d := Decision{By: ByBackend, ClientID: by.ID, ClientName: by.Name, At: now}
+		c, err := r.approve(op, now, d, nil)
+		c.Effects = append(c.Effects, with...)
+		return &c, err
+	})
+}
+
+// InvalidateAll takes back every live code of the target, and the grants of
+// those just collected (I4). It returns when that was true.
+func (s *Service) InvalidateAll(ctx context.Context, t Target, with ...Effect) (time.Time, error) {
+	f := Filter{
+		NamespaceID: t.NamespaceID, UserID: t.UserID, CodeKind: t.Kind, Purpose: t.Purpose,
+		States: []State{Pending, Approved, Redeemed}, GrantLive: true,
+	}
+	if err := s.cancelAll(ctx, f, ByBackend, Change{Op: NewOp(), Effects: with}); err != nil {
+		return time.Time{}, fmt.Errorf("invalidate: %w", err)
+	}
+	return s.Store.Now(ctx)
+}
+
+// Cancel takes back the request that the holder holds: the new device gave up.
+func (s *Service) Cancel(ctx context.Context, h Holder, p Purpose) error {
+	found, err := s.held(ctx, h, p)
+	if err != nil {
+		return fmt.Errorf("cancel: %w", err)
+	}
+	_, err = s.change(ctx, found.ID, func(r Request, op string, now time.Time) (*Change, error) {
+		if c, ok := r.cancel(op, now, ByHolder); ok && r.State.Open() {
+			return &c, nil
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// batch is how many requests one cancelling transaction takes along.
+const batch = 500
+
+// cancelAll cancels every request that matches, the last ones in one
+// transaction with last. A request that arrives or moves meanwhile makes that
+// transaction a conflict, and it is tried again.
+func (s *Service) cancelAll(ctx context.Context, f Filter, why By, last Change) error {
+	for range maxConflicts {
+		now, err := s.Store.Now(ctx)
+		if err != nil {
+			return err
+		}
+		found, err := s.Store.List(ctx, f, batch)
+		if err != nil {
+			return err
+		}
+		changes := make([]Change, 0, len(found)+1)
+		for _, r := range found {
+			if c, ok := r.cancel(NewOp(), now, why); ok {
+				changes = append(changes, c)
+			}
+		}
+		more := len(found) == batch
+		if !more {
+			changes = append(changes, last)
+		}
+		switch err = s.apply(ctx, changes...); {
+		case errors.Is(err, ErrConflict):
+		case err != nil:
+			return err
+		case !more:
+			return nil
+		}
+	}
+	return fmt.Errorf("cancel all: %w", ErrUnavailable)
+}
+
+// Spend uses up single-use keys that guard a call which changes nothing else.
+func (s *Service) Spend(ctx context.Context, with ...Effect) error {
+	if len(with) == 0 {
+		return nil
+	}
+	return s.apply(ctx, Change{Op: NewOp(), Effects: with})
+}
+
+// change reads the request, judges it and applies the judgement, again from the
+// start when somebody else was faster. A nil change means there is nothing to
+// do. It returns the request as it then stands.
+func (s *Service) change(ctx context.Context, id string, judge func(r Request, op string, now time.Time) (*Change, error)) (Request, error) {
+	op := NewOp() // outside the loop: an op that conflicted was not applied
+	for range maxConflicts {
+		r, err := s.Store.Find(ctx, Key{ID: id})
+		if err != nil {
+			return Request{}, err
+		}
+		now, err := s.Store.Now(ctx)
+		if err != nil {
+			return Request{}, err
+		}
+		c, err := judge(r, op, now)
+		if err != nil || c == nil {
+			return r, err
+		}
+		switch err := s.apply(ctx, *c); {
+		case err == nil && c.Request == nil:
+			return r, nil
+		case err == nil:
+			return *c.Request, nil
+		case !errors.Is(err, ErrConflict):
+			return Request{}, err
+		}
+	}
+	return Request{}, fmt.Errorf("request %s: %w", id, ErrUnavailable)
+}
+
+// apply commits and then wakes: first this node's sleepers, then the others'.
+// It is not abandoned when the caller leaves, so that no commit goes unheard.
+func (s *Service) apply(ctx context.Context, changes ...Change) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitDeadline)
+	defer cancel()
+	if err := s.Store.Apply(ctx, changes...); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if c.Request == nil || c.From == 0 {
+			continue // nobody can sleep on what did not exist
+		}
+		s.Hub.Wake(c.Request.ID)
+		if s.Signals != nil {
+			s.Signals.Wake(c.Request.ID)
+		}
+	}
+	return nil
+}
