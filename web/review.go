@@ -1,0 +1,58 @@
+package web
+
+import "time"
+
+// How the card makes sure that the person sees the screen of the new device.
+// An empty Match is the same as [MatchNone].
+const (
+	MatchType = "type" // the number is typed
+	MatchPick = "pick" // the number is picked among Choices; one wrong choice declines
+	MatchNone = "none" // nothing is asked: the way here carried the proof
+)
+
+// ReviewPage is the card on which a request is approved or declined.
+type ReviewPage struct {
+	Frame
+	Card Review
+}
+
+// Review is what a person is told before deciding. As JSON it is the card of a
+// phone that is not a browser; the secret is not part of that, because its
+// holder has just sent it.
+type Review struct {
+	RequestID string `json:"request_id"`
+	// Way (scanned, pushed, typed or listed) and Secret are the reference that
+	// every call about this request carries.
+	Way    string `json:"way"`
+	Secret string `json:"-"`
+
+	// What nod knows itself. AppName is the registered name of the client;
+	// WaitAddress is where the waiting connection comes from, which is a hint
+	// and no part of what is signed.
+	AppName     string    `json:"app"`
+	Username    string    `json:"username"`
+	WaitAddress string    `json:"wait_address,omitempty"`
+	AskedAt     time.Time `json:"asked_at"`
+	ExpiresAt   time.Time `json:"expires_at"`
+
+	// What the application or the device says about itself, unchecked.
+	// UserAgent reads best in words ("Chrome on Android TV").
+	DeviceName     string `json:"device"`
+	UserAgent      string `json:"user_agent,omitempty"`
+	Address        string `json:"address,omitempty"`
+	BindingMessage string `json:"binding_message,omitempty"`
+
+	// Purpose is what approving does, as a verb phrase that "on Living-room
+	// TV?" can follow: "sign in", "add a passkey". Empty means "sign in".
+	Purpose string `json:"purpose"`
+
+	// Match is one of [MatchType], [MatchPick] and [MatchNone].
+	Match string `json:"match"`
+	// Choices are the numbers to pick from, as they are sent back.
+	Choices []string `json:"choices,omitempty"`
+	// TriesLeft is shown with a number to type when it is above zero.
+	TriesLeft int `json:"tries_left,omitempty"`
+
+	// Warning is the one sentence about what is unusual here; may be empty.
+	Warning string `json:"warning,omitempty"`
+}

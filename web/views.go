@@ -1,0 +1,146 @@
+package web
+
+import "time"
+
+// Page is a view model that [Pages.Render] knows a template for. The types of
+// this package are its only implementations.
+type Page interface {
+	// template names the file under templates/ that shows the page.
+	template() string
+}
+
+// Frame is what every page needs besides its own content.
+type Frame struct {
+	// Now is the server's clock when the page is made. "20 seconds ago" and the
+	// countdown start from it, so a phone whose clock is wrong still tells them
+	// right. When zero, times are absolute.
+	Now time.Time
+	// SignedInAs is the name of the person signed in; empty when nobody is.
+	SignedInAs string
+}
+
+// SignInPage asks for a passkey.
+type SignInPage struct {
+	Frame
+	// Next is the path to go to afterwards. Anything [LocalPath] refuses
+	// becomes "/".
+	Next string
+	// Reason says in a sentence why a sign-in is needed now; may be empty.
+	Reason string
+}
+
+// HomePage lists what waits for the person signed in.
+type HomePage struct {
+	Frame
+	Requests []WaitingRequest
+}
+
+// WaitingRequest is one line of [HomePage], and of the answer to
+// GET /phone/requests with which the page keeps itself up to date.
+type WaitingRequest struct {
+	ID        string    `json:"id"`
+	AppName   string    `json:"app"`
+	Device    string    `json:"device"`
+	AskedAt   time.Time `json:"asked_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// DevicePage asks for the code that a new device shows.
+type DevicePage struct {
+	Frame
+	// Error is the sentence about the code typed before; empty at first.
+	Error string
+}
+
+// EnrolPage invites somebody to create a passkey.
+type EnrolPage struct {
+	Frame
+	// Invitation is the secret of the invitation link; the script sends it back.
+	Invitation string
+	Username   string
+	ExpiresAt  time.Time
+}
+
+// PasskeysPage lists the passkeys of the person signed in.
+type PasskeysPage struct {
+	Frame
+	Passkeys []Passkey
+	// Notice says what has just been done, Error what was refused; both are
+	// whole sentences and may be empty.
+	Notice, Error string
+}
+
+// Passkey is one line of [PasskeysPage].
+type Passkey struct {
+	ID   string
+	Name string
+	// CreatedAt and LastUsedAt are left out when zero.
+	CreatedAt, LastUsedAt time.Time
+	// Synced says that a password manager keeps copies of it.
+	Synced bool
+	// Current marks the passkey of this very session.
+	Current bool
+	// Suspended marks one that is refused because its counter went backwards.
+	Suspended bool
+	// Last marks the only one that can still sign in: it cannot be deleted.
+	Last bool
+}
+
+// ActivityPage lists what happened, newest first.
+type ActivityPage struct {
+	Frame
+	Entries []ActivityEntry
+}
+
+// The marks of an [ActivityEntry]: the icon in front of its words.
+const (
+	MarkApproved = "approved"
+	MarkDeclined = "declined"
+	MarkAlert    = "alert"
+)
+
+// ActivityEntry is one line of the audit in words.
+type ActivityEntry struct {
+	At time.Time
+	// Words is a sentence without a full stop: "Approved a sign-in on Living-room TV".
+	Words string
+	// Detail is a second, quieter line; may be empty.
+	Detail string
+	// Mark is one of the constants above or empty.
+	Mark string
+}
+
+// ResultPage says how a request ended.
+type ResultPage struct {
+	Frame
+	RequestID string
+	// State is the request's final state in the words of the core: approved,
+	// redeemed, denied, expired, canceled or lapsed.
+	State string
+	// Already says that it had been decided before this person's last attempt.
+	Already   bool
+	AppName   string
+	Device    string
+	DecidedAt time.Time
+}
+
+// MessagePage says what happened and what to do: errors and 404.
+type MessagePage struct {
+	Frame
+	// Title is the heading, without a full stop; What and Do are sentences.
+	Title, What, Do string
+	// LinkText and LinkPath lead on; without them the page leads home.
+	LinkText, LinkPath string
+	// RequestID is the id under which the log has this HTTP exchange.
+	RequestID string
+}
+
+func (SignInPage) template() string   { return "signin.html" }
+func (HomePage) template() string     { return "home.html" }
+func (ReviewPage) template() string   { return "review.html" }
+func (DevicePage) template() string   { return "device.html" }
+func (EnrolPage) template() string    { return "enrol.html" }
+func (PasskeysPage) template() string { return "passkeys.html" }
+func (ActivityPage) template() string { return "activity.html" }
+func (ResultPage) template() string   { return "result.html" }
+func (MessagePage) template() string  { return "message.html" }
