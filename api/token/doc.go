@@ -1,0 +1,61 @@
+// Package token signs and verifies nod's JSON Web Tokens (RFC 7519).
+//
+// It speaks two kinds of token, both compact JWS (RFC 7515 section 7.1) signed
+// with ES256 (RFC 7518 section 3.4):
+//
+//   - Result tokens, which nod signs. A [Ring] holds nod's signing keys: it
+//     makes the first one, opens the private halves, which are encrypted at
+//     rest, and publishes the public halves.
+//   - Service tokens, which backends sign and send as their credential.
+//     [ParseService] and [VerifyService] read those.
+//
+// Guarantees:
+//
+//   - Signing is deterministic (RFC 6979): the same claims under the same kid
+//     are the same token, byte for byte, on every node. A reply that was lost
+//     can be repeated without a second token coming into being.
+//   - One token has one spelling: whitespace, padding and loose trailing bits
+//     in base64url are refused, duplicate member names too (RFC 8725).
+//   - The algorithm is ES256 and nothing else, whatever a header says. No
+//     header chooses the key: jwk, jku, x5c, x5u, x5t and crit are refused.
+//   - Private keys print as "[secret]", under every verb and in every log.
+//
+// The package imports nothing else of nod, keeps no replay memory (a nonce is
+// spent by the caller, together with the effect it guards) and starts no
+// goroutine. Everything exported is safe for concurrent use.
+package token
+
+import "errors"
+
+// A caller maps these to its own vocabulary with errors.Is. Errors of a
+// KeyStore and of a key lookup pass through wrapped, and match none of these.
+var (
+	// ErrMalformed: not a token of the shape asked for, or one that no
+	// verifier of ours may accept (another algorithm, a key in the header).
+	ErrMalformed = errors.New("malformed token")
+
+	// ErrSignature: well formed, but signed by none of the keys that count.
+	ErrSignature = errors.New("bad signature")
+
+	// ErrStale: genuine, but expired, too old, or from the future.
+	ErrStale = errors.New("token outside its time")
+
+	// ErrPurpose: genuine, but of another issuer, audience or type.
+	ErrPurpose = errors.New("token meant for something else")
+
+	// ErrUnknownKey: the ring holds no such key, or no longer its private half.
+	ErrUnknownKey = errors.New("unknown signing key")
+
+	// ErrKeyExists is what a KeyStore answers to a key that is already there.
+	ErrKeyExists = errors.New("signing key exists already")
+
+	// ErrMasterKey: none of the stored keys opens with this seal key.
+	ErrMasterKey = errors.New("the master key is not the one this database was made with; " +
+		"start with the original key file, signing keys cannot be recovered without it")
+
+	// ErrDamagedKey: a stored key is not what its row says, while others are.
+	ErrDamagedKey = errors.New("stored signing key is damaged or belongs to another row")
+
+	// ErrBadKey: what was given is not a P-256 key in a form that is read here.
+	ErrBadKey = errors.New("not a P-256 key")
+)

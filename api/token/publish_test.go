@@ -1,0 +1,84 @@
+package token
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestJWKS_published(t *testing.T) {
+	store, c := &memStore{}, newClock()
+	r, other := openRing(t, store, c), openRing(t, store, c)
+	first := currentKID(t, r, c.Now())
+	next, err := r.Add(t.Context(), epoch.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.change(func(s *memStore) { s.rows[0].KeepUntil = epoch.Add(2 * time.Hour) })
+	for _, step := range []struct {
+		after time.Duration
+		want  []string
+	}{{time.Second, []string{next, first}}, {2 * time.Hour, []string{next}}} {
+		c.advance(epoch.Add(step.after).Sub(c.Now()))
+		if got := jwksKIDs(t, other); !slices.Equal(got, step.want) {
+			t.Errorf("after %s: got %v, want %v", step.after, got, step.want)
+		}
+	}
+}
+
+func jwksKIDs(t *testing.T, r *Ring) []string {
+	t.Helper()
+	raw, err := r.JWKS(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(raw, &set); err != nil {
+		t.Fatal(err)
+	}
+	var kids []string
+	for _, k := range set.Keys {
+		if k["kty"] != "EC" || k["crv"] != "P-256" || k["alg"] != "ES256" || k["use"] != "sig" || k["d"] != "" || len(k) != 7 {
+			t.Errorf("got %v, want a public ES256 key and nothing else", k)
+		}
+		kids = append(kids, k["kid"])
+	}
+	return kids
+}
+
+func TestPEM_currentAndNamed(t *testing.T) {
+	store, c := &memStore{}, newClock()
+	r, other := openRing(t, store, c), openRing(t, store, c)
+	kid, err := r.Add(t.Context(), epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := other.PEM(t.Context(), kid) // other has to look first
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(named, []byte("-----BEGIN PUBLIC KEY-----\n")) || bytes.Contains(named, []byte("\r")) {
+		t.Errorf("got %q, want SubjectPublicKeyInfo with LF line ends", named)
+	}
+	public, err := ParsePublicKey(named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := thumbprint(public); got != kid {
+		t.Errorf("PEM of %s holds key %s", kid, got)
+	}
+	current, err := other.PEM(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := other.PEM(t.Context(), currentKID(t, other, c.Now()))
+	if !bytes.Equal(current, want) {
+		t.Errorf("without kid: got %s, want the current key %s", current, want)
+	}
+	if _, err := other.PEM(t.Context(), "made-up"); !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("made-up kid: got %v, want ErrUnknownKey", err)
+	}
+}

@@ -1,0 +1,80 @@
+package token
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// snapshot is the ring as it was read once. It never changes.
+type snapshot struct {
+	keys  []*key // newest UseFrom first, then by kid
+	byKID map[string]*key
+	read  time.Time
+}
+
+// newSnapshot makes stored keys ready, and refuses the ring when one of them is
+// not sound. Its error matches ErrMasterKey when not one private half opened,
+// ErrDamagedKey when others did.
+func newSnapshot(stored []StoredKey, seal sealer, read time.Time) (*snapshot, error) {
+	s := &snapshot{byKID: map[string]*key{}, read: read}
+	var opened int
+	var shut *StoredKey
+	for i, row := range stored {
+		if row.Alg != AlgES256 {
+			continue
+		}
+		k, err := seal.load(row)
+		if errors.Is(err, ErrMasterKey) {
+			shut = &stored[i]
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", row, err)
+		}
+		if k.private != nil {
+			opened++
+		}
+		s.keys = append(s.keys, k)
+		s.byKID[k.kid] = k
+	}
+	if shut != nil && opened > 0 {
+		return nil, fmt.Errorf("open %s: %w", shut, ErrDamagedKey)
+	}
+	if shut != nil {
+		return nil, fmt.Errorf("open %s: %w", shut, ErrMasterKey)
+	}
+	slices.SortFunc(s.keys, func(a, b *key) int {
+		return cmp.Or(b.useFrom.Compare(a.useFrom), cmp.Compare(a.kid, b.kid))
+	})
+	return s, nil
+}
+
+// current picks the key for a new token: of those in use the newest, by kid
+// where two are equally new, so that every node picks the same.
+//
+// Where none has begun yet, the one that begins first serves early: a clock
+// that stepped back must not stop every login. Nil means that all have ended.
+func (s *snapshot) current(now time.Time) *key {
+	var early *key
+	for _, k := range s.keys {
+		if !k.signs(now) {
+			continue
+		}
+		if k.begun(now) {
+			return k
+		}
+		early = k
+	}
+	return early
+}
+
+// find returns a published key, or nil.
+func (s *snapshot) find(kid string, now time.Time) *key {
+	if k := s.byKID[kid]; k != nil && k.published(now) {
+		return k
+	}
+	return nil
+}

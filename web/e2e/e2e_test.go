@@ -1,0 +1,105 @@
+// Package e2e tests nod from outside, as a process: the vendor's own SDKs,
+// real browsers with a virtual authenticator, and clients that misbehave, all
+// against `nod serve` on a free loopback port with data of its own.
+//
+// The scripts (*.test.mjs) run under node:test, one Go subtest and one server
+// each. They need Node 20 or newer with npm, and those with a browser need
+// Chromium; without them a test skips and says what is missing, or fails where
+// NOD_TEST_REQUIRE_ALL is 1. The dependencies are installed with `npm ci` the
+// first time.
+//
+// To run one script:
+//
+//	go test ./web/e2e -run 'TestScripts/phone$' -v
+//
+// With NOD_SCREENSHOTS set to a directory, every page the scripts inspect is
+// photographed there in three sizes, light and dark.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	installTimeout = 2 * time.Minute
+	scriptTimeout  = 5 * time.Minute
+)
+
+func TestScripts(t *testing.T) {
+	scripts := []struct {
+		name    string
+		browser bool
+	}{
+		{name: "node-sdk"},
+		{name: "traps"},
+		{name: "errors"},
+		{name: "web-sdk", browser: true},
+		{name: "phone", browser: true},
+		{name: "phone-codes", browser: true},
+	}
+	for _, script := range scripts {
+		t.Run(script.name, func(t *testing.T) {
+			node := tool(t, "node")
+			var env []string
+			if script.browser {
+				env = append(env, "E2E_CHROMIUM="+tool(t, "chromium", "chromium-browser", "google-chrome"))
+			}
+			installPackages(t)
+			runScript(t, node, script.name+".test.mjs", startServer(t), env)
+		})
+	}
+}
+
+// install runs `npm ci` once, when there are no packages yet.
+var install = sync.OnceValue(func() error {
+	if _, err := os.Stat("node_modules"); err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), installTimeout)
+	defer cancel()
+	if output, err := exec.CommandContext(ctx, "npm", "ci").CombinedOutput(); err != nil {
+		return fmt.Errorf("npm ci: %w\n%s", err, output)
+	}
+	return nil
+})
+
+func installPackages(t *testing.T) {
+	t.Helper()
+	tool(t, "npm")
+	if err := install(); err != nil {
+		missing(t, "the scripts' packages could not be installed: %v", err)
+	}
+}
+
+// runScript runs one file of tests against the server. Its whole output is
+// logged: the reason of a failure, and with -v the measured figures.
+func runScript(t *testing.T, node, file string, s *server, env []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), scriptTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, "--test-reporter=spec", file)
+	cmd.Env = environment(append(env, "E2E_URL="+s.url, "E2E_NOD="+s.nod, "E2E_DATA="+s.data)...)
+	if dir := os.Getenv("NOD_SCREENSHOTS"); dir != "" {
+		absolute, err := filepath.Abs(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(cmd.Env, "NOD_SCREENSHOTS="+absolute)
+	}
+	// SIGTERM lets the script close its browser.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopTimeout
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+	t.Logf("%s", output)
+}

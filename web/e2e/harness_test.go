@@ -1,0 +1,258 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	startTimeout = 15 * time.Second // a start makes keys and migrates
+	stopTimeout  = 10 * time.Second
+	cliTimeout   = 30 * time.Second
+)
+
+// workspace holds what all tests share: the binary.
+var workspace string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "nod-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make workspace:", err)
+		os.Exit(1)
+	}
+	workspace = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// missing skips the test and says what it lacks. Where NOD_TEST_REQUIRE_ALL is
+// 1, which is how `make test` runs, it fails instead.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("NOD_TEST_REQUIRE_ALL") == "1" {
+		t.Fatalf("NOD_TEST_REQUIRE_ALL is set, and "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// tool returns the path of the first program that is installed.
+func tool(t *testing.T, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, "there is no %s on this machine", strings.Join(names, " or "))
+	return ""
+}
+
+var buildBinary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(workspace, "nod")
+	build := exec.Command("go", "build", "-o", path, "./cmd/nod")
+	build.Dir = filepath.Join("..", "..")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build nod: %w\n%s", err, output)
+	}
+	return path, nil
+})
+
+// binary builds nod once for all tests.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := buildBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// environment is the caller's without nod's own settings, which would change
+// what is tested.
+func environment(extra ...string) []string {
+	env := extra
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "NOD_") {
+			env = append(env, entry)
+		}
+	}
+	return env
+}
+
+// server is one `nod serve` process, which can be killed and started again on
+// the same data.
+type server struct {
+	nod    string // path of the binary
+	data   string
+	port   string
+	url    string // public URL, and where the tests reach it
+	flags  []string
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when cmd has ended
+	log    bytes.Buffer  // written by cmd; read only after it has ended
+}
+
+// startServer runs nod on a free port and new data until the test ends. The
+// server's log is shown when the test has failed.
+func startServer(t *testing.T, flags ...string) *server {
+	t.Helper()
+	s := &server{nod: binary(t), data: filepath.Join(t.TempDir(), "data"), port: freePort(t), flags: flags}
+	s.url = "http://localhost:" + s.port
+	t.Cleanup(func() {
+		s.stop(t)
+		if t.Failed() {
+			t.Logf("log of nod serve:\n%s", s.log.String())
+		}
+	})
+	s.start(t)
+	return s
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// start runs the process and returns when it is ready.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	args := append([]string{
+		"serve", "--listen", "127.0.0.1:" + s.port, "--public-url", s.url, "--data", s.data,
+	}, s.flags...)
+	cmd := exec.Command(s.nod, args...)
+	cmd.Env = environment()
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start nod serve: %v", err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // the exit code is in cmd.ProcessState
+	}()
+	s.cmd, s.exited = cmd, exited
+	s.awaitReady(t)
+}
+
+// awaitReady asks /readyz until it answers 200.
+func (s *server) awaitReady(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if s.get(ctx, "/readyz") == http.StatusOK {
+			return
+		}
+		select {
+		case <-s.exited:
+			t.Fatalf("nod serve ended (%v):\n%s", s.cmd.ProcessState, s.log.String())
+		case <-ctx.Done():
+			t.Fatalf("nod serve was not ready within %v", startTimeout)
+		case <-again.C:
+		}
+	}
+}
+
+// get returns the status of a GET, 0 when there was no answer.
+func (s *server) get(ctx context.Context, path string) int {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	if err != nil {
+		return 0
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// caughtUp returns when the server has answered a few exchanges, and so has
+// read what was sent to it before. A held wait gives no sign of being held.
+func (s *server) caughtUp(t *testing.T) {
+	t.Helper()
+	for range 8 {
+		if got := s.get(t.Context(), "/livez"); got != http.StatusOK {
+			t.Fatalf("GET /livez: got %d, want 200", got)
+		}
+	}
+}
+
+// kill ends the process as a crash does.
+func (s *server) kill(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatalf("kill nod serve: %v", err)
+	}
+	<-s.exited
+}
+
+// terminate asks the process to end, as an operator does.
+func (s *server) terminate(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("terminate nod serve: %v", err)
+	}
+}
+
+// stop ends the process if it still runs.
+func (s *server) stop(t *testing.T) {
+	if s.cmd == nil {
+		return
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
+		<-s.exited
+		return
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(stopTimeout):
+		t.Errorf("nod serve did not end within %v of SIGTERM", stopTimeout)
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
+}
+
+// cli runs `nod args… --data … --output json` on the server's data and decodes
+// what it prints.
+func (s *server) cli(t *testing.T, into any, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), cliTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.nod, append(args, "--data", s.data, "--output", "json")...)
+	cmd.Env = environment("NOD_PUBLIC_URL=" + s.url)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("nod %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	if err := json.Unmarshal(output, into); err != nil {
+		t.Fatalf("nod %s printed %q: %v", strings.Join(args, " "), output, err)
+	}
+}
