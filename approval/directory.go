@@ -236,6 +236,12 @@ func (d *Directory) DeleteClient(ctx context.Context, c account.Client) error {
 	return d.end(ctx, f, ByClientEnded, clientEvent(EventClientDeleted, c), []Effect{DeleteClient{c.ID}})
 }
 
+// Record makes changes true that were composed elsewhere and concern accounts
+// alone, no request: a passkey that was made, a person who signed in on a phone.
+func (d *Directory) Record(ctx context.Context, changes ...Change) error {
+	return d.service.apply(ctx, changes...)
+}
+
 // end cancels everything open that hangs on something, in the transaction in
 // which that ends.
 func (d *Directory) end(ctx context.Context, f Filter, why By, ev Event, effects []Effect) error {

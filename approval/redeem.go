@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,14 +14,13 @@ import (
 
 // redeem is the mint: the commit of the redemption with its grant. ErrConflict
 // when somebody was first: whoever lost looks at what the winner left.
-func (s *Service) redeem(ctx context.Context, h Holder, r Request, now time.Time, with ...Effect) (Collected, error) {
+func (s *Service) redeem(ctx context.Context, h Holder, r Request, now time.Time, first ...Change) (Collected, error) {
 	g, err := s.grant(ctx, h, r, now)
 	if err != nil {
 		return Collected{}, err
 	}
 	c := r.redeem(NewOp(), g)
-	c.Effects = with
-	switch err := s.apply(ctx, c); {
+	switch err := s.apply(ctx, append(slices.Clip(first), c)...); {
 	case errors.Is(err, ErrRevoked):
 		return Collected{}, ErrDenied
 	case err != nil:
@@ -59,10 +59,10 @@ func (r Request) means() (amr []string, acr string) {
 	}
 }
 
-// Redeem collects an approved request by its id, together with the effects that
-// it was approved for. ErrReplayed when it was collected already, otherwise
-// Collect's errors with hold 0.
-func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, with ...Effect) (Collected, error) {
+// Redeem collects an approved request by its id, in the transaction of the
+// changes it was approved for, which come first. ErrReplayed when it was
+// collected already, otherwise Collect's errors with hold 0.
+func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first ...Change) (Collected, error) {
 	var out Collected
 	_, err := s.sleepOn(ctx, requestID, 0, false, func(r Request, now time.Time) (err error) {
 		if r.Face != h.Face || r.NamespaceID != h.Client.NamespaceID {
@@ -77,7 +77,7 @@ func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, with .
 		if err = r.uncollectable(); err != nil {
 			return err
 		}
-		out, err = s.redeem(ctx, h, r, now, with...)
+		out, err = s.redeem(ctx, h, r, now, first...)
 		return err
 	})
 	if err != nil {
@@ -87,8 +87,10 @@ func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, with .
 }
 
 // Login is a passkey sign-in that answers with a token: a request that was
-// asked, approved and collected in one breath, with one audit row.
-func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, with ...Effect) (Collected, error) {
+// asked, approved and collected in one breath, with one audit row. What must be
+// true before, a passkey that was only just made say, comes first in the same
+// transaction.
+func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, first ...Change) (Collected, error) {
 	now, err := s.Store.Now(ctx)
 	if err != nil {
 		return Collected{}, fmt.Errorf("login: %w", err)
@@ -104,8 +106,8 @@ func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, 
 		return Collected{}, fmt.Errorf("login: %w", err)
 	}
 	c := r.redeem(NewOp(), g)
-	c.Effects = append(append(c.Effects, p.Effects...), with...)
-	if err := s.apply(ctx, c); err != nil {
+	c.Effects = p.Effects
+	if err := s.apply(ctx, append(slices.Clip(first), c)...); err != nil {
 		return Collected{}, fmt.Errorf("login: %w", err)
 	}
 	return Collected{Request: *c.Request, Grant: g}, nil

@@ -1,0 +1,47 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/nod-auth/nod/approval"
+)
+
+// fault puts an error into the core's words, with its cause for the log. What
+// has no word of its own (a lock that is held, a full disk, a context that
+// ended, a row that cannot be read) is ErrUnavailable: nothing was decided.
+func fault(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isWord(err):
+		return fmt.Errorf("%s: %w", what, err)
+	case errors.Is(err, sql.ErrNoRows), hangsInTheAir(err):
+		return fmt.Errorf("%s: %w", what, approval.ErrNotFound)
+	default:
+		return fmt.Errorf("%s: %w: %w", what, approval.ErrUnavailable, err)
+	}
+}
+
+func isWord(err error) bool {
+	if errors.Is(err, approval.ErrConflict) {
+		return true
+	}
+	for _, w := range approval.Words {
+		if errors.Is(err, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// hangsInTheAir says whether a row was refused because what it belongs to does
+// not exist.
+func hangsInTheAir(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+}

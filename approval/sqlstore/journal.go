@@ -1,0 +1,60 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/nod-auth/nod/approval"
+)
+
+// Events implements approval.Journal.
+func (s *Store) Events(ctx context.Context, userID string, limit int) ([]approval.Event, error) {
+	const query = `SELECT name, namespace_id, request_id, version, user_id, client_id, passkey_id, address, detail, at
+		FROM events WHERE user_id = $1 ORDER BY seq DESC LIMIT $2`
+	es, err := list(ctx, s.reads, scanEvent, query, userID, limit)
+	return es, fault("list events", err)
+}
+
+func scanEvent(from row) (e approval.Event, err error) {
+	err = from.Scan(&e.Name, &e.NamespaceID, &e.RequestID, &e.Version, &e.UserID, &e.ClientID, &e.PasskeyID,
+		&e.Address, &e.Detail, instant{&e.At})
+	return e, err
+}
+
+// Receipt reads the evidence of an approval; approval.ErrNotFound when none was
+// kept.
+func (s *Store) Receipt(ctx context.Context, requestID string) (approval.Receipt, error) {
+	const query = `SELECT request_id, user_id, passkey_id, public_key, random, record, authenticator_data, client_data, signature
+		FROM receipts WHERE request_id = $1`
+	r, err := one(ctx, s.reads, scanReceipt, query, requestID)
+	return r, fault("find receipt", err)
+}
+
+func scanReceipt(from row) (r approval.Receipt, err error) {
+	err = from.Scan(&r.RequestID, &r.UserID, &r.PasskeyID, &r.PublicKey, &r.Random, &r.Record,
+		&r.AuthenticatorData, &r.ClientData, &r.Signature)
+	return r, err
+}
+
+// Message is an outbox row: something to be delivered at least once, before
+// Until.
+type Message struct {
+	ID        string // unique for good, the same on every attempt
+	Topic     approval.Topic
+	Key       string
+	Body      []byte // JSON
+	CreatedAt time.Time
+	Until     time.Time
+}
+
+// Outbox lists a topic's undelivered messages, oldest first, at most limit.
+func (s *Store) Outbox(ctx context.Context, topic approval.Topic, limit int) ([]Message, error) {
+	const query = `SELECT id, topic, key, body, created_at, ends_at FROM outbox WHERE topic = $1 ORDER BY seq LIMIT $2`
+	ms, err := list(ctx, s.reads, scanMessage, query, string(topic), limit)
+	return ms, fault("list outbox", err)
+}
+
+func scanMessage(from row) (m Message, err error) {
+	err = from.Scan(&m.ID, &m.Topic, &m.Key, &m.Body, instant{&m.CreatedAt}, instant{&m.Until})
+	return m, err
+}

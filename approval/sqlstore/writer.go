@@ -1,0 +1,249 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxGroup bounds how long the writes of one commit keep others waiting; groups
+// of 256 reach nine tenths of what an endless group would (performance.md).
+const maxGroup = 256
+
+var (
+	// errUndo takes a job's writes back and still counts as success.
+	errUndo   = errors.New("nothing to keep")
+	errClosed = errors.New("store is closed")
+	errNotRun = errors.New("not run")
+)
+
+// write runs do in a transaction and returns once it is durable or undone. do
+// runs at most once, on whichever goroutine leads, under a context that does
+// not end; it must not touch what its caller reads unless write returned nil.
+func (s *Store) write(ctx context.Context, what string, do func(context.Context, *tx) error) error {
+	return fault(what, s.writer.do(ctx, do))
+}
+
+// tx is what a job works with: the transaction's connection and its time.
+type tx struct {
+	*statements
+	now  time.Time
+	next func(now time.Time) int64 // see writer.next
+}
+
+// job is one write, between its caller and whoever leads.
+type job struct {
+	ctx      context.Context
+	do       func(context.Context, *tx) error
+	done     chan struct{} // closed when err and panicked are final
+	err      error
+	panicked error
+}
+
+// writer is the one connection that writes, and the queue before it.
+type writer struct {
+	db    *sql.DB
+	clock func() time.Time
+
+	// lead is held, by a value in it, by whoever uses the fields below it.
+	lead   chan struct{}
+	conn   *connection // nil before the first use and after a failure
+	seq    int64       // of the last audit row
+	closed bool
+
+	mu    sync.Mutex
+	queue []*job
+
+	broken atomic.Bool // the last group failed
+}
+
+// connection is the writer's, with the statements prepared on it.
+type connection struct {
+	*statements
+	raw *sql.Conn
+}
+
+func newWriter(db *sql.DB, clock func() time.Time) *writer {
+	return &writer{db: db, clock: clock, lead: make(chan struct{}, 1)}
+}
+
+func (w *writer) failed() bool { return w.broken.Load() }
+
+// do queues a job and leads when nobody else does. Every queued job has its
+// caller here, ready to lead, so none is ever left behind.
+func (w *writer) do(ctx context.Context, do func(context.Context, *tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j := &job{ctx: ctx, do: do, done: make(chan struct{})}
+	w.mu.Lock()
+	w.queue = append(w.queue, j)
+	w.mu.Unlock()
+	for !j.answered() {
+		select {
+		case <-j.done:
+		case w.lead <- struct{}{}:
+			w.turn()
+		case <-ctx.Done():
+			if !j.answered() {
+				w.withdraw(j)
+				return ctx.Err()
+			}
+		}
+	}
+	if j.panicked != nil {
+		panic(j.panicked)
+	}
+	return j.err
+}
+
+func (j *job) answered() bool {
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// withdraw takes a job back that nobody has taken yet.
+func (w *writer) withdraw(j *job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.queue, j); i >= 0 {
+		w.queue = slices.Delete(w.queue, i, i+1)
+	}
+}
+
+func (w *writer) take() []*job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.queue), maxGroup)
+	group := w.queue[:n:n]
+	w.queue = w.queue[n:]
+	return group
+}
+
+// turn serves one group and passes the lead on.
+func (w *writer) turn() {
+	defer func() { <-w.lead }()
+	group := w.take()
+	if len(group) == 0 {
+		return
+	}
+	err := errNotRun // should commit panic, nobody may hear of a success
+	defer func() {
+		if err != nil {
+			w.drop()
+		}
+		for _, j := range group {
+			if err != nil {
+				j.err = err
+			}
+			close(j.done)
+		}
+	}()
+	err = w.commit(context.Background(), group)
+}
+
+// commit runs a group in one transaction. Its error is the group's; a job's own
+// goes into the job.
+func (w *writer) commit(ctx context.Context, group []*job) (err error) {
+	if w.closed {
+		return errClosed
+	}
+	defer func() { w.broken.Store(err != nil) }()
+	c, err := w.connected(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	if _, err := c.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	for _, j := range group {
+		if err := w.run(ctx, c, j); err != nil {
+			return err
+		}
+	}
+	if _, err := c.exec(ctx, `COMMIT`); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// run runs one job within its savepoint. An error means that the transaction is
+// lost: SQLite ends it by itself when the disk is full or fails, and then the
+// savepoint is gone.
+func (w *writer) run(ctx context.Context, c *connection, j *job) error {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return nil // its caller left
+	}
+	if _, err := c.exec(ctx, `SAVEPOINT job`); err != nil {
+		return fmt.Errorf("savepoint: %w", err)
+	}
+	j.call(ctx, &tx{statements: c.statements, now: w.clock(), next: w.next})
+	if j.err != nil || j.panicked != nil {
+		if _, err := c.exec(ctx, `ROLLBACK TO job`); err != nil {
+			return fmt.Errorf("roll back: %w", errors.Join(err, j.err))
+		}
+	}
+	if _, err := c.exec(ctx, `RELEASE job`); err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	if errors.Is(j.err, errUndo) {
+		j.err = nil
+	}
+	return nil
+}
+
+// call keeps a panic for the job's own caller.
+func (j *job) call(ctx context.Context, t *tx) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.panicked = fmt.Errorf("write: %v\n%s", p, debug.Stack())
+		}
+	}()
+	j.err = j.do(ctx, t)
+}
+
+// next numbers audit and outbox rows: the time in microseconds, moved on by one
+// where two rows would share it, so that their order is the order of writing.
+func (w *writer) next(now time.Time) int64 {
+	w.seq = max(w.seq+1, now.UnixMicro())
+	return w.seq
+}
+
+func (w *writer) connected(ctx context.Context) (*connection, error) {
+	if w.conn != nil {
+		return w.conn, nil
+	}
+	raw, err := w.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.conn = &connection{statements: newStatements(raw), raw: raw}
+	return w.conn, nil
+}
+
+// drop closes the connection, which rolls back whatever was under way on it;
+// the next group starts on a new one.
+func (w *writer) drop() {
+	if w.conn != nil {
+		w.conn.statements.close()
+		w.conn.raw.Close()
+		w.conn = nil
+	}
+}
+
+func (w *writer) close() {
+	w.lead <- struct{}{}
+	w.closed = true
+	w.drop()
+	<-w.lead
+}
