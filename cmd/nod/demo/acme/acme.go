@@ -1,0 +1,290 @@
+// Package acme is the sample application of nod's demo: the backend of "Acme
+// TV" and the page on its screen.
+//
+// It does what any application does that uses the native API, and nothing that
+// only nod's own code could: the backend holds an API credential, asks for a
+// code with a service token and verifies the token that comes back through the
+// published keys; the page waits for the decision by itself, across origins,
+// and is written for the browser of an old television (no modules, no fetch).
+//
+// The waiting code never leaves the page and its backend; the QR code carries
+// the approval URL, which can be reviewed and decided but not waited on.
+package acme
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/nod-auth/nod/api/token"
+	"github.com/nod-auth/nod/web"
+)
+
+// Config is what the operator of Acme TV was given by the operator of nod.
+type Config struct {
+	NodURL     string           // nod's public URL
+	Management string           // client id of the backend
+	Key        token.PrivateKey // its API credential
+	WebClient  string           // client id of the page
+	Username   string           // whose television this is
+	Device     string           // what it is called
+	HTTP       *http.Client     // nil: a client with a time-out of 10 s
+	// Started is told every code that goes on the screen; nil for nobody.
+	Started func(Code)
+	// SignedIn is told the verified claims; nil for nobody.
+	SignedIn func(Claims)
+}
+
+// Code is what the page shows.
+type Code struct {
+	Code        string        `json:"code"`
+	Type        string        `json:"type"`
+	RequestID   string        `json:"request_id"`
+	ApprovalURL string        `json:"approval_url"`
+	Life        time.Duration `json:"-"`
+}
+
+// Claims are the verified claims of nod's token, in the order it gives them.
+type Claims map[string]any
+
+// App is the backend. Safe for concurrent use.
+type App struct {
+	Config
+	page     *template.Template
+	mu       sync.Mutex
+	sessions map[string]string // cookie value to user name
+}
+
+//go:embed page.html acme.css acme.js
+var files embed.FS
+
+// New makes the backend of one television.
+func New(c Config) (*App, error) {
+	if c.HTTP == nil {
+		c.HTTP = &http.Client{Timeout: 10 * time.Second}
+	}
+	page, err := template.ParseFS(files, "page.html")
+	if err != nil {
+		return nil, fmt.Errorf("acme page: %w", err)
+	}
+	return &App{Config: c, page: page, sessions: make(map[string]string)}, nil
+}
+
+// Handler serves the page and what it calls.
+func (a *App) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", a.screen)
+	mux.Handle("GET /acme.css", http.FileServerFS(files))
+	mux.Handle("GET /acme.js", http.FileServerFS(files))
+	mux.HandleFunc("POST /start", a.start)
+	mux.HandleFunc("POST /session", a.signIn)
+	mux.HandleFunc("POST /signout", a.signOut)
+	return http.NewCrossOriginProtection().Handler(a.headers(mux))
+}
+
+func (a *App) headers(next http.Handler) http.Handler {
+	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+		"connect-src 'self' " + a.NodURL + "; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *App) screen(w http.ResponseWriter, r *http.Request) {
+	var out bytes.Buffer
+	err := a.page.Execute(&out, map[string]string{
+		"Nod": a.NodURL, "Client": a.WebClient, "Username": a.Username, "SignedIn": a.user(r),
+	})
+	if err != nil {
+		http.Error(w, "The page could not be drawn.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Write(out.Bytes())
+}
+
+// start asks nod for a code and hands the page what it shows and waits with.
+func (a *App) start(w http.ResponseWriter, r *http.Request) {
+	code, expires, err := a.Generate(r.Context(), r.RemoteAddr, r.UserAgent())
+	if err != nil {
+		http.Error(w, "nod could not be asked for a code.", http.StatusBadGateway)
+		return
+	}
+	qr, err := web.QRSVG(code.ApprovalURL)
+	if err != nil {
+		http.Error(w, "The QR code could not be drawn.", http.StatusInternalServerError)
+		return
+	}
+	// The page counts down from seconds left: a television's clock is not to be
+	// trusted, ours and nod's differ by little.
+	answer(w, map[string]any{
+		"code": code.Code, "type": code.Type, "request_id": code.RequestID, "approval_url": code.ApprovalURL,
+		"seconds": int(time.Until(expires).Seconds()), "qr": base64.StdEncoding.EncodeToString(qr),
+	})
+}
+
+// Generate asks nod for a short code, naming the device and the address it
+// browses from: that is what the phone will show.
+func (a *App) Generate(ctx context.Context, remote, userAgent string) (Code, time.Time, error) {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	bearer, err := token.SignService(a.Key, token.Service{ClientID: a.Management, Type: "codes.generate", Username: a.Username})
+	if err != nil {
+		return Code{}, time.Time{}, fmt.Errorf("generate: %w", err)
+	}
+	var got struct {
+		Code        string    `json:"code"`
+		RequestID   string    `json:"request_id"`
+		ApprovalURL string    `json:"approval_url"`
+		ExpiresAt   time.Time `json:"expires_at"`
+	}
+	err = a.call(ctx, "/codes/short/generate", bearer, map[string]any{
+		"client_id": a.WebClient, "username": a.Username, "purpose": "temporary_authentication",
+		"device_name": a.Device, "requester_ip": host, "requester_user_agent": userAgent,
+	}, &got)
+	if err != nil {
+		return Code{}, time.Time{}, fmt.Errorf("generate: %w", err)
+	}
+	c := Code{Code: got.Code, Type: "short", RequestID: got.RequestID, ApprovalURL: got.ApprovalURL, Life: time.Until(got.ExpiresAt)}
+	if a.Started != nil {
+		a.Started(c)
+	}
+	return c, got.ExpiresAt, nil
+}
+
+// signIn takes the token the page waited for and believes nothing of it before
+// it is verified.
+func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		JWT string `json:"jwt"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<10)).Decode(&in); err != nil {
+		http.Error(w, "That is not a token.", http.StatusBadRequest)
+		return
+	}
+	claims, err := a.Verify(r.Context(), in.JWT)
+	if err != nil {
+		http.Error(w, "That token is not valid here.", http.StatusUnauthorized)
+		return
+	}
+	name, _ := claims["udata"].(string)
+	secret := rand.Text()
+	a.mu.Lock()
+	a.sessions[secret] = name
+	a.mu.Unlock()
+	http.SetCookie(w, &http.Cookie{Name: "acme", Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	if a.SignedIn != nil {
+		a.SignedIn(claims)
+	}
+	answer(w, map[string]any{"username": name})
+}
+
+func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
+	if c, err := r.Cookie("acme"); err == nil {
+		a.mu.Lock()
+		delete(a.sessions, c.Value)
+		a.mu.Unlock()
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (a *App) user(r *http.Request) string {
+	c, err := r.Cookie("acme")
+	if err != nil {
+		return ""
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sessions[c.Value]
+}
+
+// Verify checks a token of nod's as RFC 8725 asks: one algorithm, the published
+// keys, issuer, audience and expiry.
+func (a *App) Verify(ctx context.Context, compact string) (Claims, error) {
+	var keys jose.JSONWebKeySet
+	if err := a.call(ctx, "/.well-known/jwks.json", "", nil, &keys); err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	parsed, err := jwt.ParseSigned(compact, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	var std jwt.Claims
+	var all Claims
+	if err := parsed.Claims(keys, &std, &all); err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	if std.Expiry == nil {
+		return nil, errors.New("verify: no expiry")
+	}
+	err = std.Validate(jwt.Expected{Issuer: a.NodURL, AnyAudience: jwt.Audience{a.WebClient}, Time: time.Now()})
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	return all, nil
+}
+
+// call posts JSON to nod's native API, or gets when there is no body.
+func (a *App) call(ctx context.Context, path, bearer string, body, into any) error {
+	method, content := http.MethodGet, io.Reader(nil)
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		method, content = http.MethodPost, bytes.NewReader(b)
+	}
+	u, err := url.JoinPath(a.NodURL, path)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, content)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := a.HTTP.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: status %d: %s", method, path, res.StatusCode, raw)
+	}
+	return json.Unmarshal(raw, into)
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+}

@@ -1,0 +1,172 @@
+// The page of a television that waits for a phone.
+//
+// It is a plain script for old browsers: no modules, no fetch, no promises. It
+// holds one request open at nod until the decision (the wait) and another that
+// tells it what happens meanwhile (the state). Whatever breaks on the way is
+// still waiting: only nod's own words end it.
+(function () {
+  'use strict';
+
+  var body = document.body;
+  var nod = body.getAttribute('data-nod');
+  var client = body.getAttribute('data-client');
+  var username = body.getAttribute('data-username');
+
+  var MAX_CODES = 3;          // then the screen falls silent until somebody comes
+  var HOLD_MS = 130000;       // nod answers a wait within 120 s
+  var STATE_MS = 35000;       // and a state within 25 s
+  var now = null;             // the code on the screen
+  var shown = 0;
+  var ticking = null;
+
+  function el(id) { return document.getElementById(id); }
+  function state(name, text) {
+    body.setAttribute('data-state', name);
+    el('status').textContent = text;
+  }
+
+  // call sends JSON and hands over the status (0 when there was no answer) and
+  // the parsed body, {} when it is not JSON: a gateway's error page is no word
+  // of nod's.
+  function call(method, url, headers, data, timeout, done) {
+    var x = new XMLHttpRequest();
+    x.open(method, url, true);
+    x.timeout = timeout;
+    if (data) { x.setRequestHeader('Content-Type', 'application/json'); }
+    for (var name in headers) { x.setRequestHeader(name, headers[name]); }
+    x.onloadend = function () {
+      var parsed = {};
+      try { parsed = JSON.parse(x.responseText) || {}; } catch (e) { parsed = {}; }
+      done(x.status, parsed);
+    };
+    x.send(data ? JSON.stringify(data) : null);
+    return x;
+  }
+
+  function pauseAfter(tries) { return Math.min(8000, 500 * Math.pow(2, tries)); }
+
+  function group(code) {
+    return code.length === 6 ? code.slice(0, 3) + ' ' + code.slice(3) : code;
+  }
+
+  function start() {
+    shown++;
+    el('again').hidden = true;
+    ask(0);
+  }
+
+  function ask(tries) {
+    call('POST', '/start', {}, null, 15000, function (status, got) {
+      if (status !== 200) {
+        state('retrying', 'Connection hiccup. Asking for a code again…');
+        setTimeout(function () { ask(tries + 1); }, pauseAfter(tries));
+        return;
+      }
+      now = { code: got.code, type: got.type, id: got.request_id, ends: Date.now() + got.seconds * 1000, settled: false };
+      el('qr').src = 'data:image/svg+xml;base64,' + got.qr;
+      el('qr').setAttribute('data-url', got.approval_url);
+      el('code').textContent = group(got.code);
+      el('ask').hidden = false;
+      el('left').hidden = false;
+      state('waiting', 'Waiting for your phone…');
+      tick();
+      wait(now, 0);
+      watch(now, 0, 0);
+    });
+  }
+
+  // wait holds the request that the token comes back on.
+  function wait(c, tries) {
+    c.waiting = call('POST', nod + '/authenticate/code/wait', {}, {
+      client_id: client, username: username, authentication_code: { code: c.code, type: c.type }
+    }, HOLD_MS, function (status, got) {
+      if (c.settled) { return; }
+      if (status === 200 && got.jwt) { return finish(c, got.jwt, 0); }
+      switch (got.code) {
+        case 'remote_session_timeout': return wait(c, 0);
+        case 'failed_to_authenticate': return end(c, 'denied', 'Sign-in was declined. Nothing was shared.');
+        case 'account_deactivated': return end(c, 'denied', 'This account is not active. Ask whoever runs it.');
+        case 'verification_code_expired':
+        case 'verification_code_not_found': return renew(c);
+      }
+      if (Date.now() >= c.ends) { return renew(c); }
+      state('retrying', 'Connection hiccup, still waiting. Your code is still good.');
+      setTimeout(function () {
+        if (!c.settled) { wait(c, tries + 1); }
+      }, pauseAfter(tries));
+    });
+  }
+
+  // watch learns what happens before the decision. It only ever changes words.
+  function watch(c, since, tries) {
+    var url = nod + '/api/native/requests/' + c.id + '/state?since=' + since;
+    c.watching = call('GET', url, { Authorization: 'Code ' + c.code }, null, STATE_MS, function (status, got) {
+      if (c.settled) { return; }
+      if (status !== 200) {
+        setTimeout(function () { if (!c.settled) { watch(c, since, tries + 1); } }, pauseAfter(tries + 1));
+        return;
+      }
+      if (got.state === 'opened') { state('opened', 'Opened on a phone. Finish there.'); }
+      else if (got.state === 'pending') { state('waiting', 'Waiting for your phone…'); }
+      else { return; } // the wait brings the rest
+      watch(c, got.version, 0);
+    });
+  }
+
+  function finish(c, jwt, tries) {
+    settle(c);
+    state('approved', 'Approved. One moment…');
+    call('POST', '/session', {}, { jwt: jwt }, 15000, function (status, got) {
+      if (status === 200) { location.reload(); return; }
+      if (status === 401 || tries > 5) { return end(c, 'denied', 'That sign-in could not be used. Try again.'); }
+      setTimeout(function () { finish(c, jwt, tries + 1); }, pauseAfter(tries));
+    });
+  }
+
+  function settle(c) {
+    c.settled = true;
+    if (c.watching) { c.watching.abort(); }
+    if (c.waiting) { c.waiting.abort(); }
+    clearInterval(ticking);
+    el('left').hidden = true;
+    el('ask').hidden = true;
+  }
+
+  function end(c, name, text) {
+    settle(c);
+    shown = 0;
+    state(name, text);
+    offer();
+  }
+
+  function renew(c) {
+    settle(c);
+    if (shown >= MAX_CODES) {
+      shown = 0;
+      state('paused', 'Still there? The last code has run out.');
+      return offer();
+    }
+    state('starting', 'This code has run out. Here is a new one.');
+    start();
+  }
+
+  function offer() {
+    el('again').hidden = false;
+    el('again').focus();
+  }
+
+  function tick() {
+    clearInterval(ticking);
+    function show() {
+      var s = Math.max(0, Math.round((now.ends - Date.now()) / 1000));
+      el('clock').textContent = Math.floor(s / 60) + ':' + ('0' + s % 60).slice(-2);
+    }
+    show();
+    ticking = setInterval(show, 1000);
+  }
+
+  if (el('again')) {
+    el('again').onclick = start;
+    start();
+  }
+})();

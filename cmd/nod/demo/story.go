@@ -1,0 +1,177 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nod-auth/nod/cmd/nod/demo/acme"
+	"github.com/nod-auth/nod/web"
+)
+
+// errQuit ends the demo without being a failure.
+var errQuit = errors.New("quit")
+
+// play tells the story: the stage, then a first sign-in by a device in
+// software, then, when somebody is there, whatever the pages ask.
+func (h *household) play(ctx context.Context, o Options) error {
+	say := func(format string, args ...any) { fmt.Fprintf(o.Story, format+"\n", args...) }
+	say("\nnod: a new device waits, a phone decides with a passkey, the device has its JWT\n")
+	say("  1  The server is at %s, its data in a temporary folder.", h.nod.URL())
+	link, err := h.invitation(ctx)
+	if err != nil {
+		return err
+	}
+	if err := h.phone.enrol(ctx, link); err != nil {
+		return err
+	}
+	say("  2  A phone has enrolled as %s: it opened an invitation and made a passkey.", person)
+	say("  3  %s is at %s.", "Acme TV", h.appURL)
+	tv, err := newDevice(h.appURL, h.nod.URL(), h.page.ID, person)
+	if err != nil {
+		return err
+	}
+	c, err := tv.start(ctx)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	waited, stopWaiting := context.WithCancel(ctx)
+	defer stopWaiting()
+	go func() { ended <- tv.wait(waited, c) }() // ends with waited, and is received below or buffered
+	s := &scene{household: h, o: o, say: say, first: ended}
+	if o.Keys == nil {
+		return s.alone(ctx)
+	}
+	return s.withSomebody(ctx)
+}
+
+// scene is the state of the story.
+type scene struct {
+	*household
+	o      Options
+	say    func(string, ...any)
+	first  chan error // how the device's own wait ended
+	latest string     // the link that the phone looks at
+	since  time.Time  // when the phone last decided
+}
+
+// alone approves by itself and ends with the claims.
+func (s *scene) alone(ctx context.Context) error {
+	if err := s.scan(ctx, <-s.asked); err != nil {
+		return err
+	}
+	if err := s.decide(ctx, 'a'); err != nil {
+		return err
+	}
+	if err := <-s.first; err != nil {
+		return err
+	}
+	return s.welcome(<-s.signedIn)
+}
+
+// withSomebody lets keys decide, and keeps the pages open until q.
+func (s *scene) withSomebody(ctx context.Context) error {
+	link, err := s.invitation(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-s.asked:
+			err = s.scan(ctx, c)
+			s.say("\n     Press a to approve, d to decline, q to quit.\n")
+		case key := <-s.o.Keys:
+			err = s.decide(ctx, key)
+		case claims := <-s.signedIn:
+			if err = s.welcome(claims); err == nil {
+				s.say("\n     The pages stay open. Open %s for another try;", s.appURL)
+				s.say("     to be the phone yourself, open %s\n     in a browser that has passkeys. q quits.\n", link)
+			}
+		case end := <-s.first:
+			if s.first = nil; end != nil {
+				s.say("     The television hears: %v. Nothing was shared.", end)
+				s.say("\n     Open %s for another try; q quits.\n", s.appURL)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// scan shows what the television shows, and then what the phone does.
+func (s *scene) scan(ctx context.Context, c acme.Code) error {
+	qr, err := web.QRTerminal(c.ApprovalURL)
+	if err != nil {
+		return err
+	}
+	if s.o.Keys == nil { // a file or a pipe has no colours
+		qr = colours.ReplaceAllString(qr, "")
+	}
+	s.say("\n     Acme TV shows   %s   and a QR code, and waits:\n\n%s\n     %s\n", c.Code[:3]+" "+c.Code[3:], indent(qr), c.ApprovalURL)
+	seen, err := s.phone.look(ctx, c.ApprovalURL)
+	if err != nil {
+		return err
+	}
+	s.latest = c.ApprovalURL
+	s.say("  4  The phone scans it and asks its owner:")
+	s.say("       Sign in on %s?", seen.Device)
+	s.say("       app       %s (registered)", seen.App)
+	s.say("       for       %s", seen.Username)
+	s.say("       address   %s (as the app says)", seen.Address)
+	s.say("       runs out  in %s", time.Until(seen.ExpiresAt).Round(time.Second))
+	return nil
+}
+
+// decide does what a key says with what the phone looks at.
+func (s *scene) decide(ctx context.Context, key byte) error {
+	const ctrlC = 3
+	switch key {
+	case 'q', 'Q', ctrlC:
+		return errQuit
+	case 'a', 'A', 'd', 'D':
+	default:
+		return nil
+	}
+	if s.latest == "" {
+		s.say("     Nothing is waiting for the phone. Open %s.", s.appURL)
+		return nil
+	}
+	link, approve := s.latest, key == 'a' || key == 'A'
+	s.latest, s.since = "", time.Now()
+	var err error
+	if approve {
+		s.say("  5  The phone approves: its passkey signs exactly this question.")
+		err = s.phone.approve(ctx, link)
+	} else {
+		s.say("  5  The phone declines.")
+		err = s.phone.decline(ctx, link)
+	}
+	if err != nil && s.o.Keys != nil { // decided elsewhere, or run out: the story goes on
+		s.say("     That did not work any more: %v", err)
+		return nil
+	}
+	return err
+}
+
+// welcome shows what the application knows now.
+func (s *scene) welcome(c acme.Claims) error {
+	when := ""
+	if !s.since.IsZero() {
+		when = fmt.Sprintf(", %d ms after the decision began", time.Since(s.since).Milliseconds())
+	}
+	s.say("  6  Acme TV has its JWT%s. Verified through nod's published keys:\n", when)
+	return tellClaims(s.o.Claims, c, s.o.Keys != nil)
+}
+
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+func indent(s string) string {
+	return "     " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n     ") + "\n"
+}
