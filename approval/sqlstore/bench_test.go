@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/sqlstore"
 )
@@ -54,9 +53,9 @@ func benchStore(b *testing.B) *sqlstore.Store {
 }
 
 func created() approval.Change {
-	id, now := uuid.Must(uuid.NewV7()).String(), time.Now().UTC()
+	id, now := approval.NewOp(), time.Now().UTC()
 	return approval.Change{
-		Op: uuid.Must(uuid.NewV7()).String(),
+		Op: approval.NewOp(),
 		Request: &approval.Request{
 			ID: id, Face: "native", NamespaceID: "0123456789abcdef", ClientID: "client", Purpose: approval.SignIn,
 			Context: approval.Context{App: "Acme TV", Username: "ada", DeviceName: "Living room"},

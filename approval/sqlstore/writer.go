@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,8 +74,8 @@ func newWriter(db *sql.DB, clock func() time.Time) *writer {
 
 func (w *writer) failed() bool { return w.broken.Load() }
 
-// do queues a job and leads when nobody else does. Every queued job has its
-// caller here, ready to lead, so none is ever left behind.
+// do queues a job and leads when nobody else does. Every queued job that anybody
+// still wants has its caller here, ready to lead, so none is left behind.
 func (w *writer) do(ctx context.Context, do func(context.Context, *tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -92,8 +91,7 @@ func (w *writer) do(ctx context.Context, do func(context.Context, *tx) error) er
 			w.turn()
 		case <-ctx.Done():
 			if !j.answered() {
-				w.withdraw(j)
-				return ctx.Err()
+				return ctx.Err() // run skips the job when it was not taken yet
 			}
 		}
 	}
@@ -109,15 +107,6 @@ func (j *job) answered() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// withdraw takes a job back that nobody has taken yet.
-func (w *writer) withdraw(j *job) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if i := slices.Index(w.queue, j); i >= 0 {
-		w.queue = slices.Delete(w.queue, i, i+1)
 	}
 }
 

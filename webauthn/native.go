@@ -1,0 +1,138 @@
+package webauthn
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// BeginAuthenticate asks for a passkey of the user who is called username, and
+// for an invented one when u is nil or has none that may answer. With is spent
+// first.
+func (c *Ceremonies) BeginAuthenticate(ctx context.Context, client account.Client, u *account.User, username string, with ...approval.Effect) (RequestOptions, error) {
+	s := subject{Username: username}
+	o, err := c.askNamed(ctx, approval.CeremonyAuthenticate, client, u, s, with)
+	if err != nil {
+		return o, fmt.Errorf("begin authentication: %w", err)
+	}
+	return o, nil
+}
+
+// Authenticate signs the user in at the holder's client, with a token. Username
+// must be what the ceremony was begun with; with happens in the same
+// transaction.
+func (c *Ceremonies) Authenticate(ctx context.Context, h approval.Holder, username string, a Assertion, with ...approval.Effect) (approval.Collected, error) {
+	var out approval.Collected
+	err := c.assert(ctx, a, named(approval.CeremonyAuthenticate, h.Client, username), func(v verified) (err error) {
+		v.proof.Effects = append(v.proof.Effects, with...)
+		out, err = c.cfg.Service.Login(ctx, h, v.user, v.proof)
+		return err
+	})
+	if err != nil {
+		return approval.Collected{}, fmt.Errorf("authenticate: %w", err)
+	}
+	return out, nil
+}
+
+// BeginSelfGenerate is BeginAuthenticate for a code of the kind and purpose
+// given, which the passkey's answer will vouch for.
+func (c *Ceremonies) BeginSelfGenerate(ctx context.Context, client account.Client, u *account.User, username string, kind approval.CodeKind, purpose approval.Purpose, with ...approval.Effect) (RequestOptions, error) {
+	s := subject{Username: username, Kind: kind, Purpose: purpose}
+	o, err := c.askNamed(ctx, approval.CeremonySelfGenerate, client, u, s, with)
+	if err != nil {
+		return o, fmt.Errorf("begin self-generated code: %w", err)
+	}
+	return o, nil
+}
+
+// SelfGenerate makes a code that is approved from birth, of the purpose the
+// ceremony was begun for, and signs the user in as well where a token is wanted.
+// These are two transactions, the code's first, which spends the ceremony: when
+// the second fails, the code lapses without anybody having seen it.
+func (c *Ceremonies) SelfGenerate(ctx context.Context, h approval.Holder, username string, kind approval.CodeKind, a Assertion, wantToken bool) (approval.Begun, approval.Collected, error) {
+	want := named(approval.CeremonySelfGenerate, h.Client, username)
+	sameName := want.fits
+	want.fits = func(cer ceremony) bool { return sameName(cer) && cer.subject.Kind == kind }
+	var by verified
+	var begun approval.Begun
+	err := c.assert(ctx, a, want, func(v verified) (err error) {
+		by = v
+		begun, err = c.cfg.Service.Begin(ctx, vouchedFor(v, h))
+		return err
+	})
+	var out approval.Collected
+	if err == nil && wantToken {
+		by.proof.Effects = nil // they happened
+		out, err = c.cfg.Service.Login(ctx, h, by.user, by.proof)
+	}
+	if err != nil {
+		return approval.Begun{}, approval.Collected{}, fmt.Errorf("self-generate code: %w", err)
+	}
+	return begun, out, nil
+}
+
+func vouchedFor(v verified, h approval.Holder) approval.Ask {
+	return approval.Ask{
+		Face: h.Face, Client: h.Client, User: v.user,
+		Purpose: v.cer.subject.Purpose, Kind: v.cer.subject.Kind,
+		Context: approval.Context{Address: h.Address},
+		Vouch: &approval.Vouch{
+			Proof: &v.proof,
+			Decision: approval.Decision{
+				By: approval.ByPasskey, UserID: v.user.ID, Username: v.user.Username,
+				PasskeyID: v.passkey.ID, PasskeyName: v.passkey.Name, At: v.proof.At,
+			},
+		},
+	}
+}
+
+// askNamed begins a ceremony of the native face for whoever is called by a name,
+// or for nobody.
+func (c *Ceremonies) askNamed(ctx context.Context, purpose approval.CeremonyPurpose, client account.Client, u *account.User, s subject, with []approval.Effect) (RequestOptions, error) {
+	p := c.nobody(client.NamespaceID, s.Username)
+	cer := ceremony{
+		Ceremony: approval.Ceremony{
+			Purpose: purpose, NamespaceID: client.NamespaceID, ClientID: client.ID, Origins: c.nativeOrigins(client),
+		},
+		subject: s,
+	}
+	if u != nil {
+		p.user = *u
+	}
+	owned, err := c.cfg.Accounts.Passkeys(ctx, p.user.ID)
+	if err != nil {
+		return RequestOptions{}, err
+	}
+	if active := passkeysWith(owned, account.PasskeyActive); u != nil && len(active) > 0 {
+		p.passkeys, cer.UserID = unreached(active), u.ID
+	} else {
+		p = c.nobody(client.NamespaceID, s.Username)
+	}
+	if err := c.cfg.Service.Spend(ctx, with...); err != nil {
+		return RequestOptions{}, err
+	}
+	return c.ask(ctx, cer, p)
+}
+
+// unreached hides how passkeys are reached; see everyTransport.
+func unreached(passkeys []account.Passkey) []account.Passkey {
+	for i := range passkeys {
+		passkeys[i].Transports = everyTransport
+	}
+	return passkeys
+}
+
+// named is the claim of an answer that the native face was given for a user's
+// name.
+func named(purpose approval.CeremonyPurpose, client account.Client, username string) claim {
+	return claim{
+		purpose: purpose, namespaceID: client.NamespaceID, clientID: client.ID,
+		fits: func(cer ceremony) bool {
+			return norm.NFC.String(cer.subject.Username) == norm.NFC.String(username)
+		},
+	}
+}
