@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 		{name: "web-sdk", browser: true},
 		{name: "phone", browser: true},
 		{name: "phone-codes", browser: true},
+		{name: "arrival", browser: true},
 	}
 	for _, script := range scripts {
 		t.Run(script.name, func(t *testing.T) {

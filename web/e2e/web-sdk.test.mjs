@@ -64,11 +64,12 @@ async function works(browser, method, ...args) {
   return value;
 }
 
-const registered = async () => {
+/** A new user with a passkey on that browser's authenticator. */
+async function registered(browser = phone) {
   const username = newName('user');
-  const response = await works(phone, 'registerWithFido2', username, { credential_name: 'Phone' });
+  const response = await works(browser, 'registerWithFido2', username, { credential_name: 'Phone' });
   return { username, response };
-};
+}
 
 describe('a page of an origin the client has', () => {
   it('registers', async () => {
@@ -91,12 +92,16 @@ describe('a page of an origin the client has', () => {
   });
 
   it('does not authenticate without user verification', async () => {
-    const { username } = await registered();
-    await phone.setUserVerified(false);
-    const { error } = await sdk(phone, 'authenticateWithFido2', username);
-    await phone.setUserVerified(true);
-    assert.ok(error, 'authenticated without user verification');
-    phone.assertNoProblems(refused);
+    // A phone of its own: an authenticator that has failed to verify its user
+    // stays locked.
+    const stolen = await visit(app.origin);
+    const { username } = await registered(stolen);
+    await works(stolen, 'authenticateWithFido2', username);
+    await stolen.setUserVerified(false);
+    const { error } = await sdk(stolen, 'authenticateWithFido2', username);
+    assert.equal(error?.name, 'NavigatorError', 'authenticated without user verification');
+    stolen.assertNoProblems();
+    await stolen.close();
   });
 
   it('registers no name twice', async () => {

@@ -1,0 +1,182 @@
+// Package api is nod over HTTP: the LoginID-compatible face (api/native), the
+// phone's pages and calls (api/phone), and what belongs to no face: keys, health
+// and the documentation.
+//
+// New puts the table of all routes together. openapi.yaml describes every one of
+// them; tests hold code and document to each other.
+//
+// # Guarantees
+//
+//   - The handler sets its own deadlines for each request. The server around it
+//     needs a ReadHeaderTimeout and must not have a WriteTimeout, which would end
+//     held requests.
+//   - Whatever goes wrong, programs get JSON {"code", "message"}; a browser that
+//     prefers HTML gets a page.
+//   - Nothing redirects: a path with a slash too many is another path.
+//   - The handler starts no goroutine. approval.Hub.Drain answers what it holds.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nod-auth/nod/api/native"
+	"github.com/nod-auth/nod/api/phone"
+	"github.com/nod-auth/nod/api/token"
+	"github.com/nod-auth/nod/api/wire"
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/web"
+	"github.com/nod-auth/nod/webauthn"
+)
+
+// Accounts is what the faces read, and the sessions they keep.
+type Accounts interface {
+	account.Namespaces
+	account.Users
+	account.Passkeys
+	account.Clients
+	account.Sessions
+	account.Invitations
+	approval.Journal
+	native.OriginLister
+}
+
+// Config is what the handler is made of. Limits that are zero have the defaults
+// of native.Config; Pacer, Metrics, Ready and Log may be nil.
+type Config struct {
+	PublicURL      string         // scheme://host[:port], where everybody reaches nod
+	RPID           string         // the domain that passkeys are made for
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For counts; none by default
+
+	WaitHold           time.Duration // how long a wait is held
+	MaxWaitsPerAddress int
+	MaxWaitsPerClient  int
+	MaxWaits           int
+	TokenWindow        time.Duration // how far a service token's iat may be off
+
+	Service    *approval.Service
+	Directory  *approval.Directory
+	Accounts   Accounts
+	Ceremonies *webauthn.Ceremonies
+	Ring       *token.Ring
+	Pages      *web.Pages
+	Pacer      approval.Pacer
+	Ready      func(context.Context) error // nil while requests can be served
+	Metrics    prometheus.Registerer
+	Log        *slog.Logger
+}
+
+// New makes the handler of everything nod serves.
+func New(c Config) (http.Handler, error) {
+	engine, err := c.engine()
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	return headAsGet(engine), nil
+}
+
+// engine is the route table of every face.
+func (c Config) engine() (*gin.Engine, error) {
+	public, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	s := shared{Config: c, public: public}
+
+	e := bare()
+	e.Use(
+		wire.Identify, wire.Trust(c.TrustedProxies), wire.Deadlines,
+		wire.AccessLog(c.Log), wire.Recover(s.table(), c.Log), wire.SecurityHeaders(public.Scheme == "https"),
+	)
+	adapt := s.table().Adapt
+
+	e.GET("/livez", adapt(s.live))
+	e.GET("/readyz", adapt(s.ready))
+	e.GET("/.well-known/jwks.json", adapt(s.jwks))
+	e.GET("/.well-known/webauthn", adapt(s.relatedOrigins))
+	e.GET("/docs", adapt(s.docs))
+	e.GET("/docs/openapi.yaml", adapt(s.document))
+	e.GET("/assets/*file", gin.WrapH(web.Assets()))
+
+	native.Mount(e, native.Config{ // see its routes: /manage, /codes, /authenticate, /register, /credentials, /requests, /certs
+		PublicURL: c.PublicURL, WaitHold: c.WaitHold, TokenWindow: c.TokenWindow,
+		MaxWaitsPerAddress: c.MaxWaitsPerAddress, MaxWaitsPerClient: c.MaxWaitsPerClient, MaxWaits: c.MaxWaits,
+		Service: c.Service, Directory: c.Directory, Accounts: c.Accounts, Ceremonies: c.Ceremonies,
+		Ring: c.Ring, Pacer: c.Pacer, Metrics: c.Metrics,
+	})
+	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /enrol, /passkeys, /activity, /phone
+		PublicURL: c.PublicURL, Service: c.Service, Directory: c.Directory, Accounts: c.Accounts,
+		Ceremonies: c.Ceremonies, Pages: c.Pages, Pacer: c.Pacer,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	e.NoRoute(adapt(s.noRoute))
+	e.NoMethod(adapt(s.noMethod))
+	return e, nil
+}
+
+// check refuses what cannot work and fills what may be missing.
+func (c *Config) check() (*url.URL, error) {
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	public, err := url.Parse(c.PublicURL)
+	if err != nil || public.Host == "" || (public.Scheme != "https" && public.Scheme != "http") || public.Path != "" {
+		return nil, errors.New("public URL must be http(s)://host[:port]")
+	}
+	if c.Service == nil || c.Directory == nil || c.Accounts == nil || c.Ceremonies == nil || c.Ring == nil || c.Pages == nil {
+		return nil, errors.New("configuration: a part is missing")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Pacer == nil {
+		c.Pacer = unpaced{}
+	}
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
+	}
+	return public, nil
+}
+
+// bare is a gin engine that answers for exactly the paths it has, and believes
+// no header about where a request comes from.
+func bare() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	_ = e.SetTrustedProxies(nil) // cannot fail: there is nothing to parse
+	e.ForwardedByClientIP = false
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.HandleMethodNotAllowed = true
+	return e
+}
+
+// headAsGet serves HEAD wherever there is GET (RFC 9110 section 9.3.2). The
+// server knows the method of the request it read and sends no body.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			get := *r
+			get.Method = http.MethodGet
+			r = &get
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// unpaced lets everything through.
+type unpaced struct{}
+
+func (unpaced) Take(context.Context, string, int, time.Duration) time.Duration { return 0 }

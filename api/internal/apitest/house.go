@@ -1,0 +1,204 @@
+// Package apitest serves the whole API for tests: the real core, real ceremonies,
+// real tokens, and whatever store the test opens, behind a real HTTP server.
+// Every reply is held to the OpenAPI document. Only tests import it.
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nod-auth/nod/api"
+	"github.com/nod-auth/nod/api/internal/contract"
+	"github.com/nod-auth/nod/api/token"
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/web"
+	"github.com/nod-auth/nod/webauthn"
+)
+
+// Store is everything a house keeps.
+type Store interface {
+	approval.Store
+	approval.Upkeep
+	approval.Ceremonies
+	api.Accounts
+}
+
+// Setup is what a test may change before the house opens.
+type Setup struct {
+	API  api.Config
+	Core approval.Config
+}
+
+// House is a running server.
+type House struct {
+	testing.TB
+	URL       string // also the public URL and nod's own origin
+	HTTP      *http.Client
+	Server    *httptest.Server
+	Store     Store
+	Service   *approval.Service
+	Directory *approval.Directory
+	Ring      *token.Ring
+	Log       *Log
+	Config    api.Config // as the server has it
+	Document  *contract.Document
+}
+
+// Open starts a house on the store. It ends with the test.
+func Open(t testing.TB, s Store, change ...func(*Setup)) *House {
+	t.Helper()
+	h := &House{TB: t, Store: s, Log: &Log{}}
+	h.Server = httptest.NewUnstartedServer(nil)
+	public := &url.URL{Scheme: "http", Host: "localhost:" + portOf(h.Server)}
+	h.URL = public.String()
+
+	setup := Setup{
+		API:  api.Config{PublicURL: h.URL, RPID: public.Hostname(), Log: slog.New(slog.NewTextHandler(h.Log, nil))},
+		Core: approval.Config{Store: s, Upkeep: s},
+	}
+	for _, f := range change {
+		f(&setup)
+	}
+	h.build(setup)
+	h.Server.Start()
+	t.Cleanup(func() {
+		h.Service.Hub.Drain()
+		h.HTTP.CloseIdleConnections()
+		h.Server.Close()
+	})
+	return h
+}
+
+func (h *House) build(setup Setup) {
+	h.Helper()
+	ctx := context.Background()
+	var err error
+	h.Ring, err = token.Open(ctx, &keys{}, key(1), time.Now)
+	h.must(err)
+	core, c := setup.Core, setup.API
+	core.KeyID = h.Ring.Current
+	core.Codes, err = approval.NewCodes(key(2))
+	h.must(err)
+	h.Service, err = approval.New(core)
+	h.must(err)
+	h.Directory = approval.NewDirectory(h.Service, h.Store)
+	c.Service, c.Directory, c.Accounts, c.Ring = h.Service, h.Directory, h.Store, h.Ring
+	c.Ceremonies, err = webauthn.New(webauthn.Config{
+		RPID: c.RPID, RPName: "nod", Origin: h.URL, Service: h.Service, Directory: h.Directory,
+		Ceremonies: h.Store, Accounts: h.Store, InventKey: key(3),
+	})
+	h.must(err)
+	c.Pages, err = web.New()
+	h.must(err)
+	h.Server.Config.Handler, err = api.New(c)
+	h.must(err)
+	h.Config = c
+	h.Document, err = contract.Load(api.OpenAPI())
+	h.must(err)
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	h.HTTP = &http.Client{Transport: h.Document.Transport(h.TB, &http.Transport{MaxIdleConnsPerHost: 64}), CheckRedirect: stay}
+}
+
+func (h *House) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+func key(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+
+func portOf(s *httptest.Server) string {
+	u := url.URL{Host: s.Listener.Addr().String()}
+	return u.Port()
+}
+
+// Namespace finds or makes one.
+func (h *House) Namespace(name string) account.Namespace {
+	h.Helper()
+	ns, err := h.Directory.Namespace(context.Background(), name)
+	h.must(err)
+	return ns
+}
+
+// NewApp makes a client with a key. What c leaves out is filled in: the default
+// namespace, a name, the type management, every scope.
+func (h *House) NewApp(c account.Client) *App {
+	h.Helper()
+	fill(&c.Name, "Acme TV")
+	fill(&c.Type, account.ClientManagement)
+	if c.NamespaceID == "" {
+		c.NamespaceID = h.Namespace(approval.DefaultNamespace).ID
+	}
+	if c.Scopes == nil {
+		c.Scopes = account.Scopes
+	}
+	pem, public, err := token.NewServiceKey()
+	h.must(err)
+	private, err := token.ParsePrivateKey(pem)
+	h.must(err)
+	c, err = h.Directory.CreateClient(context.Background(), approval.NewClient{Client: c, Public: public})
+	h.must(err)
+	return &App{House: h, Client: c, Key: private}
+}
+
+// NewUser makes a user in the default namespace.
+func (h *House) NewUser(name string) account.User {
+	h.Helper()
+	u, err := h.Directory.CreateUser(context.Background(), h.Namespace(approval.DefaultNamespace).ID, "", name)
+	h.must(err)
+	return u
+}
+
+func fill[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+// keys is a token.KeyStore in memory.
+type keys struct {
+	mu   sync.Mutex
+	list []token.StoredKey
+}
+
+func (k *keys) SigningKeys(context.Context) ([]token.StoredKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return append([]token.StoredKey(nil), k.list...), nil
+}
+
+func (k *keys) AddSigningKey(_ context.Context, s token.StoredKey) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.list = append(k.list, s)
+	return nil
+}
+
+// Log keeps what the server logged.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String is everything so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -1,0 +1,154 @@
+package native
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nod-auth/nod/api/token"
+	"github.com/nod-auth/nod/api/wire"
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/webauthn"
+)
+
+// Face is the name of this face in every request it begins: no other face can
+// collect them.
+const Face = "native"
+
+// Prefixes are the base paths at which every endpoint answers.
+var Prefixes = []string{"", "/api/native"}
+
+// Config is what the face is made of. Limits that are zero have defaults.
+type Config struct {
+	PublicURL string // scheme://host[:port], without a trailing slash
+	Issuer    string // of tokens of clients without one of their own; "": PublicURL
+
+	WaitHold           time.Duration // how long a wait is held; 0: 120 s, the contract's "up to 2 minutes"
+	MaxWaitsPerAddress int           // held waits without a token, an IPv6 address counts by its /64; 0: 50
+	MaxWaitsPerClient  int           // held waits with a token; 0: MaxWaits
+	MaxWaits           int           // held by this node; 0: 10,000
+	InitsPerMinute     int           // ceremonies an address may begin without a token; 0: 60
+	TokenWindow        time.Duration // how far a service token's iat may be off; 0: 300 s
+
+	Service    *approval.Service
+	Directory  *approval.Directory
+	Accounts   Accounts
+	Ceremonies *webauthn.Ceremonies
+	Ring       *token.Ring
+	Pacer      approval.Pacer        // nil: nothing is paced
+	Metrics    prometheus.Registerer // nil: nobody asks
+	Log        *slog.Logger
+}
+
+// Accounts is what the face reads of accounts.
+type Accounts interface {
+	account.Users
+	account.Passkeys
+	account.Clients
+	OriginLister
+}
+
+// maxWatch is the contract's "held up to 25 s" for a request's state.
+const maxWatch = 25 * time.Second
+
+func (c Config) withDefaults() Config {
+	fill(&c.WaitHold, 120*time.Second)
+	fill(&c.MaxWaitsPerAddress, 50)
+	fill(&c.MaxWaits, 10_000)
+	fill(&c.MaxWaitsPerClient, c.MaxWaits)
+	fill(&c.InitsPerMinute, 60)
+	fill(&c.TokenWindow, 300*time.Second)
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	fill(&c.Issuer, c.PublicURL)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func fill[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+// face is the state the handlers share.
+type face struct {
+	Config
+	gate    *gate
+	origins *origins
+	metrics *metrics
+}
+
+// route is one line of the face's table.
+type route struct {
+	method, path string
+	rule         rule
+	handle       wire.Handler
+}
+
+// routes is the whole face. A token of the rule's scope must or may come with a
+// call; the rule's zero value never reads one.
+func (f *face) routes() []route {
+	return []route{
+		post(f, "/manage/users", must(account.UsersCreate), readJSON, f.createUser),
+		post(f, "/manage/users/retrieve", must(account.UsersRetrieve), readJSON, f.retrieveUser),
+		post(f, "/manage/users/delete", must(account.UsersDelete), readJSON, f.deleteUser),
+		post(f, "/manage/users/invite", must(account.CredentialsForceAdd), readJSON, f.inviteUser),
+		on(f, http.MethodDelete, "/manage/users/:user_id", must(account.UsersDelete), readPathUser, f.deleteUser),
+		on(f, http.MethodPut, "/manage/users/:user_id/activate", must(account.UsersActivate), readPathUser, f.activateUser),
+		on(f, http.MethodPut, "/manage/users/:user_id/deactivate", must(account.UsersDeactivate), readPathUser, f.deactivateUser),
+
+		post(f, "/codes/:type/generate", must(account.CodesGenerate), readCode, f.generate),
+		post(f, "/codes/:type/authorize", must(account.CodesAuthorize), readCode, f.authorize),
+		post(f, "/codes/:type/invalidate-all", must(account.CodesInvalidate), readCode, f.invalidateAll),
+		post(f, "/codes/:type/generate/fido2/init", may(account.CodesGenerate), readSelf, f.beginSelfGenerate),
+		post(f, "/codes/:type/generate/fido2/complete", rule{}, readSelfAnswer, f.selfGenerate),
+
+		{http.MethodPost, "/authenticate/code/wait", may(account.AuthTemporary), f.wait},
+		post(f, "/authenticate/fido2/init", may(account.AuthLogin), readJSON, f.beginAuthenticate),
+		post(f, "/authenticate/fido2/complete", rule{}, readWebAuthn, f.completeAuthenticate),
+		post(f, "/register/fido2/init", may(account.AuthRegister), readJSON, f.beginRegister),
+		post(f, "/register/fido2/complete", rule{}, readWebAuthn, f.completeRegister),
+
+		post(f, "/credentials/fido2/init/code", may(account.CredentialsAdd), readJSON, f.beginAddByCode),
+		post(f, "/credentials/fido2/init/force", must(account.CredentialsForceAdd), readJSON, f.beginAddByForce),
+		post(f, "/credentials/fido2/complete", rule{}, readWebAuthn, f.completeAdd),
+		on(f, http.MethodGet, "/credentials", must(account.CredentialsList), readCredentialsQuery, f.listCredentials),
+		post(f, "/credentials/list", must(account.CredentialsList), readJSON, f.listCredentials),
+		post(f, "/credentials/rename", must(account.CredentialsRename), readJSON, f.renameCredential),
+		post(f, "/credentials/revoke", must(account.CredentialsRevoke), readJSON, f.revokeCredential),
+
+		{http.MethodGet, "/requests/:request_id/state", rule{}, f.state},
+		{http.MethodGet, "/certs", rule{}, f.certs},
+	}
+}
+
+// Mount adds the face's routes, at both prefixes, with their CORS preflights.
+func Mount(r gin.IRouter, c Config) {
+	f := newFace(c)
+	for _, prefix := range Prefixes {
+		preflights := make(map[string][]string) // path: methods
+		for _, rt := range f.routes() {
+			path := prefix + rt.path
+			r.Handle(rt.method, path, f.origins.welcome, table.Adapt(rt.handle))
+			preflights[path] = append(preflights[path], rt.method)
+		}
+		for path, methods := range preflights {
+			r.OPTIONS(path, f.origins.preflight(methods))
+		}
+	}
+}
+
+func newFace(c Config) *face {
+	c = c.withDefaults()
+	f := &face{Config: c, gate: newGate(c.MaxWaits), origins: newOrigins(c.Accounts, c.PublicURL)}
+	f.metrics = newMetrics(c.Metrics, f.gate.held)
+	return f
+}

@@ -1,0 +1,132 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/nod-auth/nod/api/wire"
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// gateRetry is what a call that found no place is told to wait: a held call ends
+// within two minutes, so some place is free long before.
+const gateRetry = 5 * time.Second
+
+type waitBody struct {
+	party
+	Code   presentedCode `json:"authentication_code"`
+	NoWait bool          `json:"no_wait"`
+	NoJWT  bool          `json:"no_jwt"`
+}
+
+// wait holds the call of a new device until its code is decided. The body is
+// read to its end first: only then is a client that leaves noticed.
+func (f *face) wait(c *gin.Context) error {
+	var in waitBody
+	if err := readJSON(c, &in); err != nil {
+		return err
+	}
+	who, err := f.admit(c, in.ClientID, may(account.AuthTemporary))
+	if err != nil {
+		return err
+	}
+	if who.client.RequireWaitToken && who.by == nil {
+		return who.wantsToken(nil)
+	}
+	h, err := f.holder(c.Request.Context(), who, in.party, in.Code, "")
+	if err != nil {
+		return err
+	}
+	hold := f.WaitHold
+	if in.NoWait {
+		hold = 0
+	}
+	return f.hold(c, f.place(who), hold, func(ctx context.Context) error {
+		got, err := f.Service.Collect(ctx, h, approval.SignIn, hold)
+		if err != nil {
+			f.metrics.waited(got, err)
+			return who.waitError(err, in.NoWait)
+		}
+		out, err := f.collected(ctx, who.client, got, in.NoJWT)
+		if err != nil {
+			return err
+		}
+		c.JSON(http.StatusOK, out)
+		f.metrics.waited(got, nil)
+		return nil
+	})
+}
+
+// waitError adds to the table what only a wait can tell.
+func (who *caller) waitError(err error, noWait bool) error {
+	switch {
+	case noWait:
+		err = instead(err, approval.ErrPending, inProgress)
+	case errors.Is(err, context.Canceled):
+		// The client left, or the server gives up: then this is what it hears.
+		err = errors.Join(approval.ErrPending, err)
+	}
+	if errors.Is(err, approval.ErrForbidden) {
+		return who.wantsToken(err)
+	}
+	return err
+}
+
+// wantsToken is the answer where a token is not optional after all: why the one
+// that was sent does not count, or that there is none.
+func (who *caller) wantsToken(cause error) error {
+	if who.refused != nil {
+		return who.refused
+	}
+	return tokenError("This needs a service token: Authorization: Bearer <token>.", cause)
+}
+
+// holder is whoever presents a code. An unknown user is looked for like a known
+// one, so that both cost the same.
+func (f *face) holder(ctx context.Context, who *caller, p party, given presentedCode, otherwise approval.CodeKind) (approval.Holder, error) {
+	code, kind, err := given.read(otherwise)
+	if err != nil {
+		return approval.Holder{}, err
+	}
+	if p.Username == nil {
+		return approval.Holder{}, missing("username")
+	}
+	u, asked, err := f.subject(ctx, who, party{Username: p.Username})
+	return approval.Holder{
+		Face: Face, Client: who.client, UserID: u.ID, Asked: asked, Kind: kind, Code: code,
+		Address: who.address, Token: who.by != nil,
+	}, err
+}
+
+// place is whose share of the held calls a wait takes: its client's when a token
+// says which that is, otherwise its address's.
+func (f *face) place(who *caller) place {
+	if who.by != nil {
+		return place{"client " + who.by.ID, f.MaxWaitsPerClient}
+	}
+	return place{"wait " + approval.AddressGroup(who.address), f.MaxWaitsPerAddress}
+}
+
+type place struct {
+	key   string
+	limit int
+}
+
+// hold runs a call that may last for d, if there is a place for it. A call that
+// does not wait needs none.
+func (f *face) hold(c *gin.Context, at place, d time.Duration, call func(context.Context) error) error {
+	if d > 0 {
+		leave, ok := f.gate.enter(at.key, at.limit)
+		if !ok {
+			return tooManyRequests(gateRetry)
+		}
+		defer leave()
+		wire.Held(c, d)
+	}
+	return call(c.Request.Context())
+}

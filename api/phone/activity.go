@@ -1,0 +1,178 @@
+package phone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/web"
+)
+
+// activityLength is how many events the page shows: a few weeks of somebody who
+// signs in every day.
+const activityLength = 100
+
+// activity shows the audit rows of the visitor, in words.
+func (f *face) activity(c *gin.Context, who visitor) error {
+	ctx := c.Request.Context()
+	events, err := f.Accounts.Events(ctx, who.User.ID, activityLength)
+	if err != nil {
+		return fmt.Errorf("list events: %w", err)
+	}
+	story, err := f.storyteller(ctx, who, events)
+	if err != nil {
+		return err
+	}
+	frame, err := f.frame(ctx, who)
+	if err != nil {
+		return err
+	}
+	page := web.ActivityPage{Frame: frame}
+	for _, ev := range events {
+		if entry, ok := story.tell(ev); ok {
+			page.Entries = append(page.Entries, entry)
+		}
+	}
+	return f.show(c, http.StatusOK, page)
+}
+
+// storyteller knows what the events are about.
+type storyteller struct {
+	requests map[string]approval.Request // by id; those long over are gone
+	apps     map[string]string           // clients' names by id; "" when deleted
+}
+
+// storyteller reads what the events name: requests in one question, clients one
+// by one because there are few.
+func (f *face) storyteller(ctx context.Context, who visitor, events []approval.Event) (storyteller, error) {
+	s := storyteller{requests: map[string]approval.Request{}, apps: map[string]string{}}
+	filter := approval.Filter{NamespaceID: who.User.NamespaceID, UserID: who.User.ID}
+	found, err := f.Service.Store.List(ctx, filter, activityLength)
+	if err != nil {
+		return s, fmt.Errorf("list requests: %w", err)
+	}
+	for _, r := range found {
+		s.requests[r.ID] = r
+	}
+	for _, ev := range events {
+		if _, known := s.apps[ev.ClientID]; known || ev.ClientID == "" {
+			continue
+		}
+		client, err := f.Accounts.Client(ctx, ev.ClientID)
+		if err != nil && !errors.Is(err, approval.ErrNotFound) {
+			return s, fmt.Errorf("find client: %w", err)
+		}
+		s.apps[ev.ClientID] = client.Name
+	}
+	return s, nil
+}
+
+// tell puts an event into words; ok is false for what a person need not know.
+func (s storyteller) tell(ev approval.Event) (entry web.ActivityEntry, ok bool) {
+	l, words := line{}, ""
+	if ev.RequestID == "" {
+		l, ok = accountLines[ev.Name]
+		words = l.words
+		if l.named && ev.Detail != "" {
+			words += ": " + ev.Detail
+		}
+	} else {
+		l, ok = requestLine(ev)
+		words = strings.Replace(l.words, "%s", s.subject(ev), 1)
+	}
+	return web.ActivityEntry{At: ev.At, Words: words, Detail: from(ev), Mark: l.mark}, ok
+}
+
+func requestLine(ev approval.Event) (line, bool) {
+	if l, ok := lineBy[by{ev.Name, ev.Detail}]; ok {
+		return l, true
+	}
+	l, ok := requestLines[ev.Name]
+	return l, ok
+}
+
+// from says where an event came from, as far as it is known.
+func from(ev approval.Event) string {
+	switch {
+	case ev.Address == "":
+		return ""
+	case ev.Name == approval.EventRequested: // told by the asker; all others were seen
+		return "Said to come from " + ev.Address
+	default:
+		return "From " + ev.Address
+	}
+}
+
+// subject is what a request was about: "a sign-in on Living-room TV (Acme TV)".
+func (s storyteller) subject(ev approval.Event) string {
+	r := s.requests[ev.RequestID]
+	what := "a sign-in"
+	if r.Purpose == approval.AddCredential {
+		what = "a new passkey"
+	}
+	app := r.Context.App
+	if app == "" {
+		app = s.apps[ev.ClientID]
+	}
+	switch name := device(r.Context); {
+	case name != "" && app != "":
+		return fmt.Sprintf("%s on %s (%s)", what, name, app)
+	case name != "":
+		return what + " on " + name
+	case app != "":
+		return what + " to " + app
+	default:
+		return what
+	}
+}
+
+// line is how one kind of event reads.
+type line struct {
+	words string // for a request: with the place of its subject
+	mark  string
+	named bool // the event's detail is a name that belongs to the sentence
+}
+
+var requestLines = map[approval.EventName]line{
+	approval.EventRequested:    {words: "A device asked for %s"},
+	approval.EventOpened:       {words: "You looked at %s"},
+	approval.EventMismatched:   {words: "A wrong number was entered for %s", mark: web.MarkAlert},
+	approval.EventApproved:     {words: "You approved %s", mark: web.MarkApproved},
+	approval.EventDenied:       {words: "You declined %s", mark: web.MarkDeclined},
+	approval.EventCanceled:     {words: "Canceled: %s"},
+	approval.EventExpired:      {words: "Nobody answered in time: %s"},
+	approval.EventLapsed:       {words: "Approved, but never used: %s"},
+	approval.EventRedeemed:     {words: "The device was let in: %s"},
+	approval.EventGrantRevoked: {words: "Taken back: %s"},
+}
+
+// by is an event and what it rests on.
+type by struct {
+	name   approval.EventName
+	detail string
+}
+
+// lineBy replaces the line where somebody else, or something else, decided.
+var lineBy = map[by]line{
+	{approval.EventApproved, string(approval.ByBackend)}: {words: "The app approved %s", mark: web.MarkApproved},
+	{approval.EventDenied, "wrong number"}:               {words: "Declined because of wrong numbers: %s", mark: web.MarkAlert},
+	{approval.EventCanceled, string(approval.ByHolder)}:  {words: "The device gave up: %s"},
+	{approval.EventCanceled, string(approval.ByBackend)}: {words: "The app took back %s"},
+}
+
+var accountLines = map[approval.EventName]line{
+	approval.EventSignedIn:        {words: "Signed in to nod with a passkey", named: true},
+	approval.EventUserCreated:     {words: "Your account was made"},
+	approval.EventUserActivated:   {words: "Your account was switched on again"},
+	approval.EventUserDeactivated: {words: "Your account was switched off", mark: web.MarkAlert},
+	approval.EventInvited:         {words: "An invitation to make a passkey was made"},
+	approval.EventPasskeyAdded:    {words: "A passkey was made", named: true},
+	approval.EventPasskeyRenamed:  {words: "A passkey was renamed, before it was called", named: true},
+	approval.EventPasskeyRevoked:  {words: "A passkey was deleted", named: true, mark: web.MarkAlert},
+	approval.EventPasskeySuspect:  {words: "A passkey was suspended, because its counter went backwards", named: true, mark: web.MarkAlert},
+}

@@ -1,0 +1,26 @@
+// Package phone serves the pages and calls of the phone: signing in with a
+// passkey, enrolling by invitation, looking at a request, and deciding it.
+//
+// # Guarantees
+//
+//   - A GET changes nothing, however often a link is opened or prefetched. (A
+//     session's last use is noted, at most once an hour.)
+//   - Nothing of a request is shown to somebody who is not signed in, and nobody
+//     decides a request that is somebody else's.
+//   - A yes needs a passkey's answer that was made for this one request; a no
+//     needs a session and works as a plain form.
+//   - The session cookie is out of reach for scripts, for other sites and for
+//     other hosts; its secret is not stored. A session ends on the server when
+//     its owner signs out, is deactivated, loses the passkey it began with, or
+//     stays away for account.SessionIdle.
+//   - Calls of other origins are refused by http.CrossOriginProtection, whatever
+//     cookie comes along.
+//   - Pages answer errors with a page, calls with {"code", "message"}; both say
+//     what to do next, and neither repeats what was sent.
+//
+// # Refusals
+//
+// The package owns no rule: who may see what, which number is right and which
+// verdict was first is for package approval to say, and what a passkey's answer
+// is worth for package webauthn.
+package phone

@@ -1,0 +1,135 @@
+package phone
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/nod-auth/nod/api/wire"
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/web"
+)
+
+// typedPerMinute bounds how often one address may submit the form; wrong codes
+// have a budget of their own (threats B1), counted where it cannot be lost.
+const typedPerMinute = 60
+
+func (f *face) askToSignIn(c *gin.Context, next string) error {
+	frame, err := f.frame(c.Request.Context(), visitor{})
+	if err != nil {
+		return err
+	}
+	page := web.SignInPage{Frame: frame, Next: next}
+	if strings.HasPrefix(next, "/a/") || strings.HasPrefix(next, "/r/") {
+		page.Reason = "A device asks to be let in. Sign in to see which."
+	}
+	return f.show(c, http.StatusOK, page)
+}
+
+func (f *face) home(c *gin.Context, who visitor) error {
+	list, err := f.waitingRequests(c, who)
+	if err != nil {
+		return err
+	}
+	frame, err := f.frame(c.Request.Context(), who)
+	if err != nil {
+		return err
+	}
+	return f.show(c, http.StatusOK, web.HomePage{Frame: frame, Requests: list})
+}
+
+func (f *face) waiting(c *gin.Context, who visitor) error {
+	list, err := f.waitingRequests(c, who)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, gin.H{"requests": list})
+	return nil
+}
+
+func (f *face) waitingRequests(c *gin.Context, who visitor) ([]web.WaitingRequest, error) {
+	found, err := f.Service.Waiting(c.Request.Context(), who.Viewer)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]web.WaitingRequest, len(found))
+	for i, r := range found {
+		list[i] = waitingRequest(r)
+	}
+	return list, nil
+}
+
+func (f *face) scanned(c *gin.Context, who visitor) error {
+	return f.review(c, who, approval.Ref{Way: approval.Scanned, Secret: account.Secret(c.Param("handle"))})
+}
+
+func (f *face) listed(c *gin.Context, who visitor) error {
+	return f.review(c, who, approval.Ref{Way: approval.Listed, Secret: account.Secret(c.Param("id"))})
+}
+
+// review shows the card, or how the request ended.
+func (f *face) review(c *gin.Context, who visitor, ref approval.Ref) error {
+	ctx := c.Request.Context()
+	view, err := f.Service.Inspect(ctx, ref, who.Viewer)
+	if err != nil {
+		return err
+	}
+	frame, err := f.frame(ctx, who)
+	if err != nil {
+		return err
+	}
+	if standing(view.Request, frame.Now) != approval.Pending {
+		return f.show(c, http.StatusOK, result(view.Request, frame, false))
+	}
+	return f.show(c, http.StatusOK, web.ReviewPage{Frame: frame, Card: card(view, ref)})
+}
+
+func (f *face) device(c *gin.Context, who visitor) error {
+	return f.askForCode(c, who, http.StatusOK, "")
+}
+
+func (f *face) askForCode(c *gin.Context, who visitor, status int, fault string) error {
+	frame, err := f.frame(c.Request.Context(), who)
+	if err != nil {
+		return err
+	}
+	return f.show(c, status, web.DevicePage{Frame: frame, Error: fault})
+}
+
+// typed shows the card of the request whose code was typed.
+func (f *face) typed(c *gin.Context, who visitor) error {
+	if err := f.pace(c, "device", typedPerMinute); err != nil {
+		return err
+	}
+	form, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	code := strings.TrimSpace(form.Get("code"))
+	if code == "" {
+		return f.askForCode(c, who, http.StatusUnprocessableEntity, "Type the code that the device shows.")
+	}
+	err = f.review(c, who, approval.Ref{Way: approval.Typed, Secret: account.Secret(code)})
+	switch {
+	case errors.Is(err, approval.ErrNotFound):
+		return f.askForCode(c, who, http.StatusUnprocessableEntity, "No device is waiting for you with this code. Look at its screen and type it again.")
+	case errors.Is(err, approval.ErrTooMany):
+		return tooManyCodes(err)
+	}
+	return err
+}
+
+// tooManyCodes says what the budget for wrong codes means to somebody typing.
+func tooManyCodes(err error) error {
+	e := &wire.Error{
+		Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: retryPaced, Cause: err,
+		Message: "Too many codes were wrong, so no more are looked at for a while.",
+	}
+	if limit, ok := errors.AsType[*approval.LimitError](err); ok {
+		e.RetryAfter = limit.RetryAfter
+	}
+	return e
+}
