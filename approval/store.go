@@ -17,12 +17,17 @@ type Store interface {
 	Now(ctx context.Context) (time.Time, error)
 
 	// Apply makes all changes true in one serialisable transaction, or none.
-	// When it returns nil they are durable. In order: a change whose Op was
-	// applied before is skipped; ErrConflict when the version is not From, when
-	// the store's time is outside [NotBefore, Before), or a NoneLeft fails;
-	// ErrInactive and ErrRevoked when Needs do not hold; ErrExists when an id, a
-	// code or a name is taken; the errors of each Effect. The wrapped sentinel
-	// decides, the text is for logs.
+	// When it returns nil they are durable. For each change, in order: one whose
+	// Op was applied before is skipped (the Op of a change without an Event is
+	// remembered for an hour at least, others for good), one without an Op is
+	// ErrInvalid; ErrConflict when the store's time is outside [NotBefore,
+	// Before); ErrConflict when the version is not From, ErrExists when a new
+	// request's id, code or handle is taken; ErrInactive and ErrRevoked when
+	// Needs do not hold; then the errors of each Effect, and ErrNotFound for a
+	// row that would belong to something that is not there. Of a request that
+	// exists only UserID and what follows State in Request are written: what was
+	// frozen when it was created stays. The wrapped sentinel decides, the text is
+	// for logs. The changes must not be modified afterwards, whatever it returns.
 	Apply(ctx context.Context, changes ...Change) error
 
 	// Find reads one request; ErrNotFound when there is none.
