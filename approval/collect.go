@@ -34,24 +34,34 @@ type Collected struct {
 // took its place, or when the node drains; ErrDenied, ErrExpired, ErrInactive,
 // ErrNotFound, ErrTooMany, ErrForbidden (a wait token is needed) as they are;
 // the context's error when the client left, and then nothing was redeemed.
-func (s *Service) Collect(ctx context.Context, h Holder, p Purpose, hold time.Duration) (Collected, error) {
-	found, err := s.held(ctx, h, p)
-	if err == nil {
-		err = h.showsToken(found)
-	}
+//
+// It is asleep for two minutes in ten thousand goroutines at once, so nothing
+// large is held by value here or in what it calls: a frame is stack that Go
+// does not give back.
+func (s *Service) Collect(ctx context.Context, h Holder, p Purpose, hold time.Duration) (*Collected, error) {
+	id, err := s.collectable(ctx, h, p)
 	if err != nil {
-		return Collected{}, fmt.Errorf("collect: %w", err)
+		return nil, fmt.Errorf("collect: %w", err)
 	}
-	var out Collected
-	slept, err := s.sleepOn(ctx, found.ID, hold, true, func(r Request, now time.Time) (err error) {
-		out, err = s.settle(ctx, h, r, now)
+	var out *Collected
+	slept, err := s.sleepOn(ctx, id, hold, true, func(r *Request, now time.Time) (err error) {
+		out, err = s.settle(ctx, h, *r, now)
 		return err
 	})
 	if err != nil {
-		return Collected{}, fmt.Errorf("collect: %w", err)
+		return nil, fmt.Errorf("collect: %w", err)
 	}
 	out.Slept = slept
 	return out, nil
+}
+
+// collectable is the id of the request that the holder may collect.
+func (s *Service) collectable(ctx context.Context, h Holder, p Purpose) (string, error) {
+	r, err := s.held(ctx, h, p)
+	if err == nil {
+		err = h.showsToken(r)
+	}
+	return r.ID, err
 }
 
 // Watcher holds a request's code and only wants to know where it stands.
@@ -70,39 +80,40 @@ type Status struct {
 // Watch waits up to hold for a version newer than since and tells where the
 // request stands then. It never redeems, and displaces nobody. ErrNotFound when
 // id and code do not belong together; a wrong code costs a try.
-func (s *Service) Watch(ctx context.Context, w Watcher, since int64, hold time.Duration) (Status, error) {
-	r, err := s.watched(ctx, w)
+func (s *Service) Watch(ctx context.Context, w Watcher, since int64, hold time.Duration) (*Status, error) {
+	id, err := s.watched(ctx, w)
 	if err != nil {
-		return Status{}, fmt.Errorf("watch: %w", err)
+		return nil, fmt.Errorf("watch: %w", err)
 	}
-	_, err = s.sleepOn(ctx, r.ID, hold, false, func(fresh Request, now time.Time) (err error) {
-		r, err = s.runOut(ctx, fresh, now)
-		if err == nil && r.Version <= since && r.State.Open() {
+	st := new(Status)
+	_, err = s.sleepOn(ctx, id, hold, false, func(r *Request, now time.Time) (err error) {
+		st.Request, err = s.runOut(ctx, *r, now)
+		if err == nil && st.Request.Version <= since && st.Request.State.Open() {
 			return ErrPending
 		}
 		return err
 	})
 	if err != nil && !errors.Is(err, ErrPending) {
-		return Status{}, fmt.Errorf("watch: %w", err)
+		return nil, fmt.Errorf("watch: %w", err)
 	}
-	st := Status{Request: r}
-	if r.State == Approved || r.State == Redeemed {
-		st.ApprovedBy = r.name()
+	if st.Request.State == Approved || st.Request.State == Redeemed {
+		st.ApprovedBy = st.Request.name()
 	}
 	return st, nil
 }
 
-func (s *Service) watched(ctx context.Context, w Watcher) (Request, error) {
+// watched is the id of the request, once the watcher has shown its code.
+func (s *Service) watched(ctx context.Context, w Watcher) (string, error) {
 	r, err := s.Store.Find(ctx, Key{ID: w.RequestID})
 	if err != nil {
-		return Request{}, err
+		return "", err
 	}
 	budgets := append(s.userBudgets(r.UserID, r.ID), s.addressBudget(w.Address))
 	found, err := s.byCode(ctx, r.NamespaceID, r.UserID, r.CodeKind, w.Code, budgets)
 	if err == nil && found.ID != r.ID {
 		err = ErrNotFound
 	}
-	return found, err
+	return r.ID, err
 }
 
 // held finds what the holder's code belongs to and whether it is the holder's
@@ -144,16 +155,16 @@ func (s *Service) runOut(ctx context.Context, r Request, now time.Time) (Request
 }
 
 // settle is what a collector gets for the state the request is in.
-func (s *Service) settle(ctx context.Context, h Holder, r Request, now time.Time) (Collected, error) {
+func (s *Service) settle(ctx context.Context, h Holder, r Request, now time.Time) (*Collected, error) {
 	r, err := s.runOut(ctx, r, now)
 	if err != nil {
-		return Collected{}, err
+		return nil, err
 	}
 	if r.State == Redeemed {
 		return again(h, r, now)
 	}
 	if err := r.uncollectable(); err != nil {
-		return Collected{}, err
+		return nil, err
 	}
 	return s.redeem(ctx, h, r, now)
 }
@@ -178,29 +189,27 @@ func (r Request) uncollectable() error {
 }
 
 // again hands the stored grant out once more, to the same collector.
-func again(h Holder, r Request, now time.Time) (Collected, error) {
+func again(h Holder, r Request, now time.Time) (*Collected, error) {
 	if r.redeliverable(now, h.Client.ID, h.Address) {
-		return Collected{Request: r, Grant: *r.Grant, Again: true}, nil
+		return &Collected{Request: r, Grant: *r.Grant, Again: true}, nil
 	}
 	if !r.Grant.RevokedAt.IsZero() {
-		return Collected{}, ErrDenied
+		return nil, ErrDenied
 	}
-	return Collected{}, ErrNotFound
+	return nil, ErrNotFound
 }
 
 // Approved finds the approved request behind a holder's code without touching
 // it: a code of purpose add_credential is only checked when the ceremony
 // begins. Its errors are Collect's with hold 0.
 func (s *Service) Approved(ctx context.Context, h Holder, p Purpose) (Request, error) {
-	found, err := s.held(ctx, h, p)
-	if err == nil {
-		err = h.showsToken(found)
-	}
+	id, err := s.collectable(ctx, h, p)
 	if err != nil {
 		return Request{}, fmt.Errorf("check: %w", err)
 	}
-	_, err = s.sleepOn(ctx, found.ID, 0, false, func(r Request, now time.Time) (err error) {
-		if found, err = s.runOut(ctx, r, now); err != nil {
+	var found Request
+	_, err = s.sleepOn(ctx, id, 0, false, func(r *Request, now time.Time) (err error) {
+		if found, err = s.runOut(ctx, *r, now); err != nil {
 			return err
 		}
 		return found.uncollectable()

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/nod-auth/nod/approval/account"
 )
 
@@ -84,7 +82,7 @@ func (d *Directory) NewUser(ctx context.Context, namespaceID, clientID, username
 		return account.User{}, nil, fmt.Errorf("create user: %w", err)
 	}
 	u := account.User{
-		ID: uuid.NewString(), NamespaceID: namespaceID, ClientID: clientID, Username: name,
+		ID: newID(), NamespaceID: namespaceID, ClientID: clientID, Username: name,
 		Status: account.UserActive, CreatedAt: now, UpdatedAt: now,
 	}
 	return u, AddUser{u}, nil
@@ -208,7 +206,7 @@ func (d *Directory) CreateClient(ctx context.Context, n NewClient) (account.Clie
 	effects := []Effect{AddClient{c}}
 	if n.Public != nil {
 		effects = append(effects, AddClientKey{account.ClientKey{
-			ID: uuid.NewString(), ClientID: c.ID, Public: n.Public, CreatedAt: c.CreatedAt,
+			ID: newID(), ClientID: c.ID, Public: n.Public, CreatedAt: c.CreatedAt,
 		}})
 	}
 	return c, d.apply(ctx, "create client", clientEvent(EventClientCreated, c), effects...)
@@ -221,7 +219,7 @@ func (d *Directory) AddClientKey(ctx context.Context, c account.Client, public [
 	if err != nil {
 		return account.ClientKey{}, fmt.Errorf("add client key: %w", err)
 	}
-	k := account.ClientKey{ID: uuid.NewString(), ClientID: c.ID, Public: public, CreatedAt: now}
+	k := account.ClientKey{ID: newID(), ClientID: c.ID, Public: public, CreatedAt: now}
 	return k, d.apply(ctx, "add client key", clientEvent(EventClientKeyAdded, c), AddClientKey{k})
 }
 
@@ -242,19 +240,19 @@ func (d *Directory) Record(ctx context.Context, changes ...Change) error {
 	return d.service.apply(ctx, changes...)
 }
 
-// end cancels everything open that hangs on something, in the transaction in
-// which that ends.
+// end ends something and cancels everything open that hangs on it.
 func (d *Directory) end(ctx context.Context, f Filter, why By, ev Event, effects []Effect) error {
-	last := Change{Op: NewOp(), Event: ev, Effects: append(effects, NoneLeft{f})}
-	if err := d.service.cancelAll(ctx, f, why, last); err != nil {
-		return fmt.Errorf("%s: %w", ev.Name, err)
-	}
-	return nil
+	return outcome(string(ev.Name), d.service.cancelAll(ctx, f, why, Change{Op: NewOp(), Event: ev, Effects: effects}))
 }
 
 func (d *Directory) apply(ctx context.Context, what string, ev Event, effects ...Effect) error {
-	err := d.service.apply(ctx, Change{Op: NewOp(), Event: ev, Effects: effects})
-	if errors.Is(err, ErrConflict) { // it rests on what was just read; the caller reads again
+	return outcome(what, d.service.apply(ctx, Change{Op: NewOp(), Event: ev, Effects: effects}))
+}
+
+// outcome names what was done. A conflict means that what the caller had just
+// read was changed by another: nothing happened, and the caller tries again.
+func outcome(what string, err error) error {
+	if errors.Is(err, ErrConflict) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err != nil {

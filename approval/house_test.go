@@ -142,7 +142,7 @@ func listed(b approval.Begun) approval.Ref {
 
 // ending is how a wait ended.
 type ending struct {
-	got approval.Collected
+	got *approval.Collected
 	err error
 }
 

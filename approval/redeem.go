@@ -7,26 +7,24 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/nod-auth/nod/approval/account"
 )
 
 // redeem is the mint: the commit of the redemption with its grant. ErrConflict
 // when somebody was first: whoever lost looks at what the winner left.
-func (s *Service) redeem(ctx context.Context, h Holder, r Request, now time.Time, first ...Change) (Collected, error) {
+func (s *Service) redeem(ctx context.Context, h Holder, r Request, now time.Time, first ...Change) (*Collected, error) {
 	g, err := s.grant(ctx, h, r, now)
 	if err != nil {
-		return Collected{}, err
+		return nil, err
 	}
 	c := r.redeem(NewOp(), g)
 	switch err := s.apply(ctx, append(slices.Clip(first), c)...); {
 	case errors.Is(err, ErrRevoked):
-		return Collected{}, ErrDenied
+		return nil, ErrDenied
 	case err != nil:
-		return Collected{}, err
+		return nil, err
 	}
-	return Collected{Request: *c.Request, Grant: g}, nil
+	return &Collected{Request: *c.Request, Grant: g}, nil
 }
 
 // grant fixes everything the token will say. Times are whole seconds: JWT
@@ -38,7 +36,7 @@ func (s *Service) grant(ctx context.Context, h Holder, r Request, now time.Time)
 	}
 	amr, acr := r.means()
 	return Grant{
-		JTI: uuid.NewString(), SID: uuid.NewString(), KID: kid, Issuer: h.Client.Issuer,
+		JTI: newID(), SID: newID(), KID: kid, Issuer: h.Client.Issuer,
 		Audience: h.Client.ID, Subject: r.UserID, Username: r.name(),
 		IssuedAt: now.Truncate(time.Second), Expires: now.Add(s.TokenLife).Truncate(time.Second),
 		AuthTime: r.Decision.At.Truncate(time.Second), AMR: amr, ACR: acr, Address: h.Address,
@@ -62,9 +60,10 @@ func (r Request) means() (amr []string, acr string) {
 // Redeem collects an approved request by its id, in the transaction of the
 // changes it was approved for, which come first. ErrReplayed when it was
 // collected already, otherwise Collect's errors with hold 0.
-func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first ...Change) (Collected, error) {
-	var out Collected
-	_, err := s.sleepOn(ctx, requestID, 0, false, func(r Request, now time.Time) (err error) {
+func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first ...Change) (*Collected, error) {
+	var out *Collected
+	_, err := s.sleepOn(ctx, requestID, 0, false, func(seen *Request, now time.Time) (err error) {
+		r := *seen
 		if r.Face != h.Face || r.NamespaceID != h.Client.NamespaceID {
 			return ErrNotFound
 		}
@@ -81,7 +80,7 @@ func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first 
 		return err
 	})
 	if err != nil {
-		return Collected{}, fmt.Errorf("redeem: %w", err)
+		return nil, fmt.Errorf("redeem: %w", err)
 	}
 	return out, nil
 }
@@ -90,25 +89,25 @@ func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first 
 // asked, approved and collected in one breath, with one audit row. What must be
 // true before, a passkey that was only just made say, comes first in the same
 // transaction.
-func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, first ...Change) (Collected, error) {
+func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, first ...Change) (*Collected, error) {
 	now, err := s.Store.Now(ctx)
 	if err != nil {
-		return Collected{}, fmt.Errorf("login: %w", err)
+		return nil, fmt.Errorf("login: %w", err)
 	}
 	r := Request{
-		ID: uuid.NewString(), Face: h.Face, NamespaceID: h.Client.NamespaceID, ClientID: h.Client.ID,
+		ID: newID(), Face: h.Face, NamespaceID: h.Client.NamespaceID, ClientID: h.Client.ID,
 		Purpose: Direct, Context: Context{App: h.Client.Name, Username: u.Username, Address: h.Address},
 		UserID: u.ID, Match: account.MatchNone, CreatedAt: now, Expires: now, State: Approved,
 		Decision: &Decision{By: ByPasskey, UserID: u.ID, PasskeyID: p.PasskeyID, PasskeyName: p.PasskeyName, At: now},
 	}
 	g, err := s.grant(ctx, h, r, now)
 	if err != nil {
-		return Collected{}, fmt.Errorf("login: %w", err)
+		return nil, fmt.Errorf("login: %w", err)
 	}
 	c := r.redeem(NewOp(), g)
 	c.Effects = p.Effects
 	if err := s.apply(ctx, append(slices.Clip(first), c)...); err != nil {
-		return Collected{}, fmt.Errorf("login: %w", err)
+		return nil, fmt.Errorf("login: %w", err)
 	}
-	return Collected{Request: *c.Request, Grant: g}, nil
+	return &Collected{Request: *c.Request, Grant: g}, nil
 }

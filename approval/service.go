@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/nod-auth/nod/approval/account"
 )
 
@@ -141,7 +139,7 @@ func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
 // compose draws the ids and codes of a new request.
 func (s *Service) compose(a Ask, shown Context, now time.Time) Begun {
 	r := Request{
-		ID: uuid.NewString(), Face: a.Face, NamespaceID: a.Client.NamespaceID, ClientID: a.Client.ID,
+		ID: newID(), Face: a.Face, NamespaceID: a.Client.NamespaceID, ClientID: a.Client.ID,
 		Purpose: a.Purpose, Context: shown, Audience: a.Audience, TokenNeeded: a.Client.RequireWaitToken,
 		UserID: a.User.ID, Match: a.Client.Match, CodeKind: a.Kind,
 		CreatedAt: now, Expires: now.Add(s.Lives[a.Kind]),
@@ -237,10 +235,31 @@ func (s *Service) Cancel(ctx context.Context, h Holder, p Purpose) error {
 // batch is how many requests one cancelling transaction takes along.
 const batch = 500
 
-// cancelAll cancels every request that matches, the last ones in one
-// transaction with last. A request that arrives or moves meanwhile makes that
-// transaction a conflict, and it is tried again.
+// cancelAll makes last true and cancels every request that matches, in one
+// transaction. What another caller began or approved in the moment before that
+// transaction is canceled right after it: last shuts the door (a redemption
+// checks user, passkey and client again), so nothing can come of it meanwhile.
 func (s *Service) cancelAll(ctx context.Context, f Filter, why By, last Change) error {
+	if err := s.cancelWith(ctx, f, why, last); err != nil {
+		return err
+	}
+	shut, err := s.Store.Now(ctx)
+	for err == nil {
+		var found []Request
+		found, err = s.Store.List(ctx, f, batch)
+		found = slices.DeleteFunc(found, func(r Request) bool { return r.CreatedAt.After(shut) })
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		err = s.cancelWith(ctx, f, why, Change{})
+	}
+	return err
+}
+
+// cancelWith cancels up to a batch of what matches together with last, again
+// when one of them moves meanwhile. ErrConflict means that last itself cannot
+// be made true.
+func (s *Service) cancelWith(ctx context.Context, f Filter, why By, last Change) error {
 	for range maxConflicts {
 		now, err := s.Store.Now(ctx)
 		if err != nil {
@@ -256,16 +275,11 @@ func (s *Service) cancelAll(ctx context.Context, f Filter, why By, last Change) 
 				changes = append(changes, c)
 			}
 		}
-		more := len(found) == batch
-		if !more {
+		if last.Op != "" {
 			changes = append(changes, last)
 		}
-		switch err = s.apply(ctx, changes...); {
-		case errors.Is(err, ErrConflict):
-		case err != nil:
+		if err = s.apply(ctx, changes...); !errors.Is(err, ErrConflict) || len(found) == 0 {
 			return err
-		case !more:
-			return nil
 		}
 	}
 	return fmt.Errorf("cancel all: %w", ErrUnavailable)

@@ -369,9 +369,11 @@ func TestDirectory_ending_a_user_leaves_no_request_of_a_concurrent_begin(t *test
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			for range 30 {
-				if _, err := h.core.Begin(t.Context(), h.ask(approval.Long)); err != nil && !errors.Is(err, approval.ErrInactive) {
-					t.Errorf("begin: %v", err)
+			for { // until the door is shut
+				_, err := h.core.Begin(t.Context(), h.ask(approval.Long))
+				if err != nil {
+					wantError(t, "begin", err, approval.ErrInactive)
+					return
 				}
 			}
 		})

@@ -13,7 +13,7 @@ const retryStore = time.Second
 // sleepOn is the one waiting loop: watch, then read, then sleep. look's
 // ErrPending means sleep on, ErrConflict look again at once; anything else ends
 // the wait. An unreachable store does not end it, only the hold does.
-func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, holds bool, look func(Request, time.Time) error) (slept bool, err error) {
+func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, holds bool, look func(*Request, time.Time) error) (slept bool, err error) {
 	over := time.NewTimer(hold)
 	defer over.Stop()
 	// Watch first: a verdict committed from here on leaves a token in seat.wake,
@@ -69,20 +69,20 @@ func (s *Service) sleep(ctx context.Context, seat *seat, over *time.Timer, next 
 	}
 }
 
-func (s *Service) read(ctx context.Context, id string) (Request, time.Time, error) {
+func (s *Service) read(ctx context.Context, id string) (*Request, time.Time, error) {
 	if err := ctx.Err(); err != nil { // the client left: nothing is redeemed for it
-		return Request{}, time.Time{}, err
+		return nil, time.Time{}, err
 	}
 	r, err := s.Store.Find(ctx, Key{ID: id})
 	if err != nil {
-		return Request{}, time.Time{}, err
+		return nil, time.Time{}, err
 	}
 	now, err := s.Store.Now(ctx)
-	return r, now, err
+	return &r, now, err
 }
 
 // untilEnd is when time alone changes what a look finds.
-func untilEnd(r Request, now time.Time) time.Duration {
+func untilEnd(r *Request, now time.Time) time.Duration {
 	if r.State == Approved {
 		return r.collectBy().Sub(now)
 	}

@@ -252,7 +252,7 @@ func TestWatch_tells_what_happens_and_never_redeems(t *testing.T) {
 		if st.Request.State != approval.Pending || !st.Request.OpenedAt.IsZero() {
 			t.Fatalf("got %+v", st.Request)
 		}
-		next := make(chan approval.Status, 1)
+		next := make(chan *approval.Status, 1)
 		go func() {
 			st, err := h.core.Watch(t.Context(), w, st.Request.Version, 25*time.Second)
 			if err != nil {

@@ -25,15 +25,15 @@ func (c *Ceremonies) BeginAuthenticate(ctx context.Context, client account.Clien
 // Authenticate signs the user in at the holder's client, with a token. Username
 // must be what the ceremony was begun with; with happens in the same
 // transaction.
-func (c *Ceremonies) Authenticate(ctx context.Context, h approval.Holder, username string, a Assertion, with ...approval.Effect) (approval.Collected, error) {
-	var out approval.Collected
+func (c *Ceremonies) Authenticate(ctx context.Context, h approval.Holder, username string, a Assertion, with ...approval.Effect) (*approval.Collected, error) {
+	var out *approval.Collected
 	err := c.assert(ctx, a, named(approval.CeremonyAuthenticate, h.Client, username), func(v verified) (err error) {
 		v.proof.Effects = append(v.proof.Effects, with...)
 		out, err = c.cfg.Service.Login(ctx, h, v.user, v.proof)
 		return err
 	})
 	if err != nil {
-		return approval.Collected{}, fmt.Errorf("authenticate: %w", err)
+		return nil, fmt.Errorf("authenticate: %w", err)
 	}
 	return out, nil
 }
@@ -53,7 +53,7 @@ func (c *Ceremonies) BeginSelfGenerate(ctx context.Context, client account.Clien
 // ceremony was begun for, and signs the user in as well where a token is wanted.
 // These are two transactions, the code's first, which spends the ceremony: when
 // the second fails, the code lapses without anybody having seen it.
-func (c *Ceremonies) SelfGenerate(ctx context.Context, h approval.Holder, username string, kind approval.CodeKind, a Assertion, wantToken bool) (approval.Begun, approval.Collected, error) {
+func (c *Ceremonies) SelfGenerate(ctx context.Context, h approval.Holder, username string, kind approval.CodeKind, a Assertion, wantToken bool) (approval.Begun, *approval.Collected, error) {
 	want := named(approval.CeremonySelfGenerate, h.Client, username)
 	sameName := want.fits
 	want.fits = func(cer ceremony) bool { return sameName(cer) && cer.subject.Kind == kind }
@@ -64,13 +64,13 @@ func (c *Ceremonies) SelfGenerate(ctx context.Context, h approval.Holder, userna
 		begun, err = c.cfg.Service.Begin(ctx, vouchedFor(v, h))
 		return err
 	})
-	var out approval.Collected
+	var out *approval.Collected
 	if err == nil && wantToken {
 		by.proof.Effects = nil // they happened
 		out, err = c.cfg.Service.Login(ctx, h, by.user, by.proof)
 	}
 	if err != nil {
-		return approval.Begun{}, approval.Collected{}, fmt.Errorf("self-generate code: %w", err)
+		return approval.Begun{}, nil, fmt.Errorf("self-generate code: %w", err)
 	}
 	return begun, out, nil
 }

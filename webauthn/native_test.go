@@ -179,7 +179,7 @@ func TestSelfGenerate_makesCodeThatIsApprovedFromBirth(t *testing.T) {
 		if r.State != approval.Approved || r.Purpose != approval.AddCredential || r.CodeKind != approval.Long || r.Decision.PasskeyID != w.passkey.ID {
 			t.Errorf("request: got %+v", r)
 		}
-		if has := got.Grant.Subject == w.alice.ID; has != token {
+		if has := got != nil && got.Grant.Subject == w.alice.ID; has != token {
 			t.Errorf("token: got %t, want %t", has, token)
 		}
 		_, _, err = w.SelfGenerate(t.Context(), w.holder(), "alice", approval.Long, a, token)

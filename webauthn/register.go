@@ -114,19 +114,19 @@ func (c *Ceremonies) createNamed(ctx context.Context, cer ceremony, client accou
 
 // Complete stores the passkey of a ceremony that BeginRegister or BeginAdd
 // began. A passkey added by code spends the code in the same transaction; a new
-// user is stored in it. Collected is the zero value when no token is wanted,
+// user is stored in it. Collected is nil when no token is wanted,
 // unless the passkey was added by code, whose grant is collected either way.
 // ErrExists when the user, or the passkey, came to be meanwhile; ErrInvalid when
 // the name cannot be shown, and then nothing is spent.
-func (c *Ceremonies) Complete(ctx context.Context, h approval.Holder, username string, purpose approval.CeremonyPurpose, a Attestation, credentialName string, wantToken bool) (approval.Collected, account.User, account.Passkey, error) {
+func (c *Ceremonies) Complete(ctx context.Context, h approval.Holder, username string, purpose approval.CeremonyPurpose, a Attestation, credentialName string, wantToken bool) (*approval.Collected, account.User, account.Passkey, error) {
 	if purpose != approval.CeremonyRegister && purpose != approval.CeremonyAdd {
-		return approval.Collected{}, account.User{}, account.Passkey{}, fmt.Errorf("complete %s: %w", purpose, approval.ErrMismatch)
+		return nil, account.User{}, account.Passkey{}, fmt.Errorf("complete %s: %w", purpose, approval.ErrMismatch)
 	}
 	name, err := cleanName("credential_name", credentialName)
 	if err != nil {
-		return approval.Collected{}, account.User{}, account.Passkey{}, err
+		return nil, account.User{}, account.Passkey{}, err
 	}
-	var out approval.Collected
+	var out *approval.Collected
 	var m made
 	err = c.answer(ctx, a.Challenge, a.ClientData, named(purpose, h.Client, username), func(cer ceremony) (err error) {
 		if m, err = c.attest(ctx, cer, a, name, h.Address); err != nil {
@@ -136,13 +136,13 @@ func (c *Ceremonies) Complete(ctx context.Context, h approval.Holder, username s
 		return err
 	})
 	if err != nil {
-		return approval.Collected{}, account.User{}, account.Passkey{}, fmt.Errorf("complete %s: %w", purpose, err)
+		return nil, account.User{}, account.Passkey{}, fmt.Errorf("complete %s: %w", purpose, err)
 	}
 	return out, m.user, m.passkey, nil
 }
 
 // store makes a new passkey true together with what it was asked for.
-func (c *Ceremonies) store(ctx context.Context, cer ceremony, h approval.Holder, m made, wantToken bool) (approval.Collected, error) {
+func (c *Ceremonies) store(ctx context.Context, cer ceremony, h approval.Holder, m made, wantToken bool) (*approval.Collected, error) {
 	switch {
 	case cer.RequestID != "":
 		return c.cfg.Service.Redeem(ctx, h, cer.RequestID, m.changes...)
@@ -150,7 +150,7 @@ func (c *Ceremonies) store(ctx context.Context, cer ceremony, h approval.Holder,
 		proof := approval.Proof{UserID: m.user.ID, PasskeyID: m.passkey.ID, PasskeyName: m.passkey.Name}
 		return c.cfg.Service.Login(ctx, h, m.user, proof, m.changes...)
 	default:
-		return approval.Collected{}, c.cfg.Directory.Record(ctx, m.changes...)
+		return nil, c.cfg.Directory.Record(ctx, m.changes...)
 	}
 }
 

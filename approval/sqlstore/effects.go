@@ -17,8 +17,6 @@ func (t *tx) effect(ctx context.Context, e approval.Effect, id string) error {
 		return t.deliver(ctx, id, e)
 	case approval.KeepReceipt:
 		return t.keepReceipt(ctx, e.Receipt)
-	case approval.NoneLeft:
-		return t.noneLeft(ctx, e.Filter)
 	case approval.CountPasskey:
 		return t.countPasskey(ctx, e)
 	case approval.AddPasskey:

@@ -54,16 +54,6 @@ func (s *Store) List(ctx context.Context, f approval.Filter, limit int) ([]appro
 	return rs, fault("list requests", err)
 }
 
-// noneLeft is the effect of that name.
-func (t *tx) noneLeft(ctx context.Context, f approval.Filter) error {
-	where, args := conditions(f)
-	left, err := list(ctx, t.statements, scanText, `SELECT id FROM requests WHERE `+where+` LIMIT 1`, args...)
-	if err == nil && len(left) > 0 {
-		return fmt.Errorf("request %s is left: %w", left[0], approval.ErrConflict)
-	}
-	return err
-}
-
 // conditions writes a filter as SQL. Only constants get into the text.
 func conditions(f approval.Filter) (where string, args []any) {
 	terms := []string{"1 = 1"}

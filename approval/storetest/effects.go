@@ -16,7 +16,6 @@ var effectTests = []test{
 	{"Invitation_isSpentOnceAndInTime", invitationEffects},
 	{"Client_addKeysAndDelete", clientEffects},
 	{"Namespace_addedTwiceIsOne", namespaceEffects},
-	{"NoneLeft_conflictsWhileOneMatches", noneLeft},
 }
 
 func spendOnce(w *world) {
@@ -178,17 +177,4 @@ func namespaceEffects(w *world) {
 	w.same("namespace", value[account.Namespace](w, "Namespace")(w.Namespace(w.ctx, w.namespace.Name)), w.namespace)
 	_, err := w.Namespace(w.ctx, again.ID)
 	w.is("Namespace by the id that was not taken", err, approval.ErrNotFound)
-}
-
-func noneLeft(w *world) {
-	f := approval.Filter{UserID: w.user.ID, States: []approval.State{approval.Pending, approval.Approved}}
-	none := approval.NoneLeft{Filter: f}
-	w.do(none)
-	a, b := w.request(), w.apply(w.approving(w.request()))
-	w.dont(approval.ErrConflict, none)
-	w.refuse(approval.ErrConflict, step(a, approval.Canceled, approval.EventCanceled), effects(none))
-	w.same("the one that would have been canceled", w.find(a.ID), a)
-	w.apply(step(a, approval.Canceled, approval.EventCanceled), step(b, approval.Canceled, approval.EventCanceled), effects(none))
-	w.do(none)
-	w.same("canceled", w.find(b.ID).State, approval.Canceled)
 }

@@ -55,7 +55,6 @@ func everyKind(w *world) []approval.Change {
 		approval.AddClientKey{Key: public},
 		approval.RemoveClientKey{ClientID: client.ID, ID: public.ID},
 		approval.SetUserStatus{ID: user.ID, From: account.UserActive, To: account.UserInactive},
-		approval.NoneLeft{Filter: approval.Filter{UserID: user.ID}},
 		approval.DeleteUser{ID: user.ID},
 		approval.DeleteClient{ID: client.ID},
 	} {
@@ -197,7 +196,6 @@ func allOrNothing(w *world) {
 		"a used key":       effects(approval.AddPasskey{Passkey: w.passkey}),
 		"a moved counter":  effects(approval.CountPasskey{ID: w.passkey.ID, Was: 99, Is: 100}),
 		"a missing user":   effects(approval.DeleteUser{ID: id()}),
-		"what is left":     effects(approval.NoneLeft{Filter: approval.Filter{UserID: w.user.ID}}),
 		"a stranger's key": effects(approval.AddPasskey{Passkey: w.newPasskey(account.User{ID: id()})}),
 	} {
 		first := w.creating(w.newRequest())

@@ -15,7 +15,6 @@ var raceTests = []test{
 	{"Redeem_by64AtOnceHappensOnce", redeemTogether},
 	{"Verdicts_raceAndTheFirstWins", verdictsRace},
 	{"Spend_replayed64TimesHappensOnce", spendTogether},
-	{"NoneLeft_whileOthersBegin", noneLeftRace},
 	{"KeepPasskey_whenBothAreRevokedAtOnce", keepPasskeyRace},
 	{"AddClientKey_concurrentlyStopsAtTheLimit", clientKeyRace},
 	{"AddUser_sameNameAtOnceIsOne", userRace},
@@ -144,47 +143,6 @@ func spendTogether(w *world) {
 	w.same("approvals", w.events()[approval.EventApproved], 10)
 }
 
-// noneLeftRace deactivates a user, canceling what is open, while others begin
-// requests for the same user. In the end nothing may be open.
-func noneLeftRace(w *world) {
-	open := approval.Filter{UserID: w.user.ID, States: []approval.State{approval.Pending, approval.Approved}}
-	deactivate := func() error {
-		found, err := w.List(w.ctx, open, 1000)
-		if err != nil {
-			return err
-		}
-		var changes []approval.Change
-		for _, r := range found {
-			changes = append(changes, step(r, approval.Canceled, approval.EventCanceled))
-		}
-		return w.Apply(w.ctx, append(changes, effects(
-			approval.SetUserStatus{ID: w.user.ID, From: account.UserActive, To: account.UserInactive}, approval.NoneLeft{Filter: open}))...)
-	}
-	begin := func() error {
-		for range 50 { // bounded: an endless stream would starve the other side
-			switch err := w.Apply(w.ctx, w.creating(w.newRequest())); {
-			case errors.Is(err, approval.ErrInactive):
-				return nil
-			case err != nil:
-				return err
-			}
-		}
-		return nil
-	}
-	got := w.together(9, func(i int) error {
-		if i > 0 {
-			return begin()
-		}
-		for {
-			if err := deactivate(); !errors.Is(err, approval.ErrConflict) {
-				return err
-			}
-		}
-	})
-	w.same("outcomes", got, map[error]int{nil: 9})
-	w.same("open", value[[]approval.Request](w, "List")(w.List(w.ctx, open, 10)), []approval.Request(nil))
-}
-
 func keepPasskeyRace(w *world) {
 	for i := range 20 {
 		u := w.newUser(fmt.Sprint("user ", i))
@@ -226,13 +184,12 @@ func deactivateRace(w *world) {
 		approving.Request.UserID, approving.Needs.UserID = u.ID, u.ID
 		redeeming := w.redeeming(w.apply(approving))
 		redeeming.Needs.UserID = u.ID
-		open := approval.Filter{UserID: u.ID, States: []approval.State{approval.Pending, approval.Approved}}
 		got := w.together(2, func(i int) error {
 			if i == 0 {
 				return w.Apply(w.ctx, redeeming)
 			}
 			return w.Apply(w.ctx, step(*approving.Request, approval.Canceled, approval.EventCanceled), effects(
-				approval.SetUserStatus{ID: u.ID, From: account.UserActive, To: account.UserInactive}, approval.NoneLeft{Filter: open}))
+				approval.SetUserStatus{ID: u.ID, From: account.UserActive, To: account.UserInactive}))
 		})
 		w.same("outcomes", got, map[error]int{nil: 1, approval.ErrConflict: 1})
 	}
