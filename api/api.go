@@ -63,6 +63,7 @@ type Config struct {
 	MaxWaitsPerAddress int
 	MaxWaitsPerClient  int
 	MaxWaits           int
+	InitsPerMinute     int           // ceremonies an address may begin without a token
 	TokenWindow        time.Duration // how far a service token's iat may be off
 
 	Service    *approval.Service
@@ -92,7 +93,11 @@ func (c Config) engine() (*gin.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := shared{Config: c, public: public}
+	page, err := docsPage()
+	if err != nil {
+		return nil, err
+	}
+	s := shared{Config: c, docsHTML: page}
 
 	e := bare()
 	e.Use(
@@ -106,13 +111,15 @@ func (c Config) engine() (*gin.Engine, error) {
 	e.GET("/.well-known/jwks.json", adapt(s.jwks))
 	e.GET("/.well-known/webauthn", adapt(s.relatedOrigins))
 	e.GET("/docs", adapt(s.docs))
-	e.GET("/docs/openapi.yaml", adapt(s.document))
+	e.GET(stylePath, adapt(s.docsStyle))
+	e.GET(documentPath, adapt(s.document))
 	e.GET("/assets/*file", gin.WrapH(web.Assets()))
 
 	native.Mount(e, native.Config{ // see its routes: /manage, /codes, /authenticate, /register, /credentials, /requests, /certs
 		PublicURL: c.PublicURL, WaitHold: c.WaitHold, TokenWindow: c.TokenWindow,
 		MaxWaitsPerAddress: c.MaxWaitsPerAddress, MaxWaitsPerClient: c.MaxWaitsPerClient, MaxWaits: c.MaxWaits,
-		Service: c.Service, Directory: c.Directory, Accounts: c.Accounts, Ceremonies: c.Ceremonies,
+		InitsPerMinute: c.InitsPerMinute,
+		Service:        c.Service, Directory: c.Directory, Accounts: c.Accounts, Ceremonies: c.Ceremonies,
 		Ring: c.Ring, Pacer: c.Pacer, Metrics: c.Metrics,
 	})
 	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /enrol, /passkeys, /activity, /phone

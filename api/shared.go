@@ -16,7 +16,7 @@ import (
 // shared serves what belongs to no face.
 type shared struct {
 	Config
-	public *url.URL
+	docsHTML []byte
 }
 
 // table is the vocabulary of what belongs to no face. Nothing here reports more

@@ -49,7 +49,7 @@ func passkeyPart(id, name string) credentialPart { return credentialPart{id, id,
 
 // collected makes the reply to whoever collected a request, with its token
 // unless the caller wants none.
-func (f *face) collected(ctx context.Context, client account.Client, got approval.Collected, noJWT bool) (authenticated, error) {
+func (f *face) collected(ctx context.Context, client account.Client, got *approval.Collected, noJWT bool) (authenticated, error) {
 	out := authenticated{
 		Client:          clientPart{client.ID, client.Type},
 		Credential:      credentialOf(got.Request),
@@ -75,7 +75,7 @@ func credentialOf(r approval.Request) credentialPart {
 // sign writes the token that a grant stands for: the same grant, the same token.
 func (f *face) sign(ctx context.Context, namespaceID string, g approval.Grant) (string, error) {
 	jwt, err := f.Ring.Sign(ctx, g.KID, "JWT", token.Login{
-		Issuer: cmp.Or(g.Issuer, f.Issuer), Subject: g.Subject, SessionID: g.SID, Namespace: namespaceID,
+		Issuer: cmp.Or(g.Issuer, f.PublicURL), Subject: g.Subject, SessionID: g.SID, Namespace: namespaceID,
 		Audience: g.Audience, Action: token.ActionLogin, IssuedAt: g.IssuedAt.Unix(), Expires: g.Expires.Unix(),
 		ID: g.JTI, Username: g.Username, Methods: g.AMR, Class: g.ACR, AuthTime: g.AuthTime.Unix(),
 	})

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -175,8 +174,10 @@ func (f *face) selfGenerate(c *gin.Context, who *caller, in selfAnswerBody) (any
 	if err != nil {
 		return nil, instead(err, approval.ErrNotFound, invalidCredential)
 	}
+	if got == nil {
+		got = &approval.Collected{Grant: approval.Grant{Username: begun.Request.Context.Username}}
+	}
 	got.Request = begun.Request // both rest on the same passkey; this one is there without a token, too
-	got.Grant.Username = cmp.Or(got.Grant.Username, begun.Request.Context.Username)
 	out, err := f.collected(ctx, who.client, got, in.NoJWT)
 	return selfGenerated{out, codeData{begun.Code.Reveal(), begun.Request.Expires, true}}, err
 }

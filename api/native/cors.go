@@ -26,6 +26,8 @@ const (
 	// again: a client that was just created works at once, and strangers cause at
 	// most four reads a second.
 	originsRetry = 250 * time.Millisecond
+	// originsWithin bounds that read: every page's call waits for it.
+	originsWithin = time.Second
 	// preflightFor is how long a browser may keep a preflight's answer.
 	preflightFor = "600" // seconds
 )
@@ -53,12 +55,13 @@ func (o *origins) listed(ctx context.Context, origin string) bool {
 	if age < originsRetry || found && age < originsFor {
 		return found
 	}
-	known, err := o.list.Origins(ctx)
-	if err != nil {
-		return found // what was known stays true for now
-	}
-	o.known, o.read = known, time.Now()
-	return slices.Contains(known, origin)
+	ctx, cancel := context.WithTimeout(ctx, originsWithin)
+	defer cancel()
+	o.read = time.Now()
+	if known, err := o.list.Origins(ctx); err == nil {
+		o.known = known
+	} // otherwise what was known stays true for now
+	return slices.Contains(o.known, origin)
 }
 
 // welcome lets pages of registered origins read the answer, errors that come

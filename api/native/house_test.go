@@ -33,6 +33,12 @@ type house struct {
 
 func open(t *testing.T, change ...func(*apitest.Setup)) *house {
 	t.Helper()
+	return openAs(t, change...)
+}
+
+// openAs is open for a fuzz test, too.
+func openAs(t testing.TB, change ...func(*apitest.Setup)) *house {
+	t.Helper()
 	h := &house{}
 	now := func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
 	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "nod.db"), sqlstore.WithClock(now))

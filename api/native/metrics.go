@@ -1,11 +1,14 @@
 package native
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
 )
 
@@ -40,7 +43,7 @@ func newMetrics(to prometheus.Registerer, held func() int) *metrics {
 
 // waited notes how a wait ended, and how quickly after the decision when it was
 // slept for.
-func (m *metrics) waited(got approval.Collected, err error) {
+func (m *metrics) waited(got *approval.Collected, err error) {
 	m.outcomes.WithLabelValues(outcome(err)).Inc()
 	if err == nil && got.Slept && got.Request.Decision != nil {
 		m.wake.Observe(max(0, time.Since(got.Request.Decision.At).Seconds()))
@@ -52,13 +55,16 @@ func outcome(err error) string {
 	if err == nil {
 		return "collected"
 	}
+	if reply, ok := errors.AsType[*wire.Error](err); ok && reply.Status == http.StatusTooManyRequests {
+		return "no_place"
+	}
 	for _, o := range []struct {
 		word  error
 		label string
 	}{
 		{approval.ErrPending, "pending"}, {approval.ErrDenied, "denied"}, {approval.ErrExpired, "expired"},
 		{approval.ErrNotFound, "not_found"}, {approval.ErrTooMany, "too_many"}, {approval.ErrInactive, "inactive"},
-		{approval.ErrUnavailable, "unavailable"},
+		{approval.ErrUnavailable, "unavailable"}, {context.Canceled, "left"},
 	} {
 		if errors.Is(err, o.word) {
 			return o.label

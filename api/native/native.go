@@ -1,7 +1,6 @@
 package native
 
 import (
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -25,8 +24,7 @@ var Prefixes = []string{"", "/api/native"}
 
 // Config is what the face is made of. Limits that are zero have defaults.
 type Config struct {
-	PublicURL string // scheme://host[:port], without a trailing slash
-	Issuer    string // of tokens of clients without one of their own; "": PublicURL
+	PublicURL string // scheme://host[:port]; the issuer of tokens of clients without one of their own
 
 	WaitHold           time.Duration // how long a wait is held; 0: 120 s, the contract's "up to 2 minutes"
 	MaxWaitsPerAddress int           // held waits without a token, an IPv6 address counts by its /64; 0: 50
@@ -42,7 +40,6 @@ type Config struct {
 	Ring       *token.Ring
 	Pacer      approval.Pacer        // nil: nothing is paced
 	Metrics    prometheus.Registerer // nil: nobody asks
-	Log        *slog.Logger
 }
 
 // Accounts is what the face reads of accounts.
@@ -64,10 +61,6 @@ func (c Config) withDefaults() Config {
 	fill(&c.InitsPerMinute, 60)
 	fill(&c.TokenWindow, 300*time.Second)
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	fill(&c.Issuer, c.PublicURL)
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
 	return c
 }
 

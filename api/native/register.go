@@ -116,7 +116,7 @@ func (f *face) complete(ctx context.Context, who *caller, in attestationBody, pu
 	return f.registered(ctx, who.client, got, u, passkey, in.NoJWT)
 }
 
-func (f *face) registered(ctx context.Context, client account.Client, got approval.Collected, u account.User, p account.Passkey, noJWT bool) (any, error) {
+func (f *face) registered(ctx context.Context, client account.Client, got *approval.Collected, u account.User, p account.Passkey, noJWT bool) (any, error) {
 	out := authenticated{
 		Client: clientPart{client.ID, client.Type}, Credential: passkeyPart(p.ID, p.Name),
 		User: userPart{u.ID, u.Username, u.NamespaceID}, IsAuthenticated: true,

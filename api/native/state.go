@@ -1,7 +1,6 @@
 package native
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -45,15 +44,17 @@ func (f *face) state(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	at := place{"state " + approval.AddressGroup(w.Address), f.MaxWaitsPerAddress}
-	return f.hold(c, at, maxWatch, func(ctx context.Context) error {
-		st, err := f.Service.Watch(ctx, w, since, maxWatch)
-		if err != nil {
-			return err
-		}
-		c.JSON(http.StatusOK, statusOf(st))
-		return nil
-	})
+	leave, err := f.enter(c, place{"state " + approval.AddressGroup(w.Address), f.MaxWaitsPerAddress}, maxWatch)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	st, err := f.Service.Watch(c.Request.Context(), w, since, maxWatch)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, statusOf(st))
+	return nil
 }
 
 func sinceOf(text string) (int64, error) {
@@ -69,7 +70,7 @@ func sinceOf(text string) (int64, error) {
 
 // statusOf uses the contract's words: pending, opened, approved, denied, expired,
 // canceled. Whether an approved one was collected yet is the collector's affair.
-func statusOf(st approval.Status) status {
+func statusOf(st *approval.Status) status {
 	r := st.Request
 	word := string(r.State)
 	switch {

@@ -46,20 +46,25 @@ func (f *face) wait(c *gin.Context) error {
 	if in.NoWait {
 		hold = 0
 	}
-	return f.hold(c, f.place(who), hold, func(ctx context.Context) error {
-		got, err := f.Service.Collect(ctx, h, approval.SignIn, hold)
-		if err != nil {
-			f.metrics.waited(got, err)
-			return who.waitError(err, in.NoWait)
-		}
-		out, err := f.collected(ctx, who.client, got, in.NoJWT)
-		if err != nil {
-			return err
-		}
-		c.JSON(http.StatusOK, out)
-		f.metrics.waited(got, nil)
-		return nil
-	})
+	leave, err := f.enter(c, f.place(who), hold)
+	if err != nil {
+		f.metrics.waited(nil, err)
+		return err
+	}
+	defer leave()
+	ctx := c.Request.Context()
+	got, err := f.Service.Collect(ctx, h, approval.SignIn, hold)
+	if err != nil {
+		f.metrics.waited(nil, err)
+		return who.waitError(err, in.NoWait)
+	}
+	out, err := f.collected(ctx, who.client, got, in.NoJWT)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, out)
+	f.metrics.waited(got, nil)
+	return nil
 }
 
 // waitError adds to the table what only a wait can tell.
@@ -117,16 +122,16 @@ type place struct {
 	limit int
 }
 
-// hold runs a call that may last for d, if there is a place for it. A call that
-// does not wait needs none.
-func (f *face) hold(c *gin.Context, at place, d time.Duration, call func(context.Context) error) error {
-	if d > 0 {
-		leave, ok := f.gate.enter(at.key, at.limit)
-		if !ok {
-			return tooManyRequests(gateRetry)
-		}
-		defer leave()
-		wire.Held(c, d)
+// enter takes a place for a call that may last for d, and makes room for it in
+// time. A call that does not wait needs none.
+func (f *face) enter(c *gin.Context, at place, d time.Duration) (leave func(), err error) {
+	if d <= 0 {
+		return func() {}, nil
 	}
-	return call(c.Request.Context())
+	leave, ok := f.gate.enter(at.key, at.limit)
+	if !ok {
+		return nil, tooManyRequests(gateRetry)
+	}
+	wire.Held(c, d)
+	return leave, nil
 }

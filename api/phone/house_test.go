@@ -165,7 +165,7 @@ func (h *house) ask(c account.Client, u account.User, kind approval.CodeKind) ap
 }
 
 // collect is what the waiting device gets, looking once.
-func (h *house) collect(b approval.Begun) (approval.Collected, error) {
+func (h *house) collect(b approval.Begun) (*approval.Collected, error) {
 	return h.service.Collect(context.Background(), approval.Holder{
 		Face: "native", Client: h.client, UserID: b.Request.UserID, Kind: b.Request.CodeKind, Code: b.Code,
 	}, approval.SignIn, 0)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -42,7 +44,7 @@ func Decode(c *gin.Context, limit int64, into any) error {
 		return invalidBody("The body must be valid UTF-8.", nil)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return undecodable(err)
+		return undecodable(err, into)
 	}
 	return nil
 }
@@ -61,16 +63,28 @@ func unreadable(err error, limit int64) error {
 
 // undecodable names the member that has the wrong type. The decoder's own text
 // is kept from the log too: it can quote a value.
-func undecodable(err error) error {
+func undecodable(err error, into any) error {
 	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
 	case !ok:
 		return invalidBody("The body must be one JSON object.", errors.New("body: not JSON"))
 	case wrong.Field == "":
 		return invalidBody("The body must be one JSON object.", errors.New("body: not an object"))
-	default:
-		return invalidBody(fmt.Sprintf("%s has the wrong type.", wrong.Field), fmt.Errorf("body: type of %s", wrong.Field))
 	}
+	field := member(reflect.TypeOf(into).Elem(), wrong.Field)
+	return invalidBody(field+" has the wrong type.", fmt.Errorf("body: type of %s", field))
+}
+
+// member is a field's path without the embedded structs it starts with: those
+// are ours and not the caller's.
+func member(t reflect.Type, path string) string {
+	first, rest, _ := strings.Cut(path, ".")
+	if t.Kind() == reflect.Struct && rest != "" {
+		if f, ok := t.FieldByName(first); ok && f.Anonymous {
+			return member(f.Type, rest)
+		}
+	}
+	return path
 }
 
 func invalidBody(message string, cause error) error {

@@ -37,24 +37,34 @@ func TestScripts(t *testing.T) {
 	scripts := []struct {
 		name    string
 		browser bool
+		sample  bool     // the sample application stands beside the server
+		flags   []string // of nod serve
 	}{
+		// The long ones first: as many run at a time as there are processors.
+		{name: "phone", browser: true},
+		{name: "sample-app", browser: true, sample: true},
+		{name: "phone-codes", browser: true},
+		{name: "sample-app-expiry", browser: true, sample: true, flags: []string{"--code-life-short", "4s"}},
+		{name: "web-sdk", browser: true},
+		{name: "arrival", browser: true},
 		{name: "node-sdk"},
 		{name: "traps"},
 		{name: "errors"},
-		{name: "web-sdk", browser: true},
-		{name: "phone", browser: true},
-		{name: "phone-codes", browser: true},
-		{name: "arrival", browser: true},
 	}
 	for _, script := range scripts {
 		t.Run(script.name, func(t *testing.T) {
+			t.Parallel()
 			node := tool(t, "node")
 			var env []string
 			if script.browser {
 				env = append(env, "E2E_CHROMIUM="+tool(t, "chromium", "chromium-browser", "google-chrome"))
 			}
 			installPackages(t)
-			runScript(t, node, script.name+".test.mjs", startServer(t), env)
+			s := startServer(t, script.flags...)
+			if script.sample {
+				env = append(env, "E2E_ACME="+startSample(t, s), "E2E_CONTROL="+startControl(t, s))
+			}
+			runScript(t, node, script.name+".test.mjs", s, env)
 		})
 	}
 }

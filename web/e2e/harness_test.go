@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -63,13 +64,29 @@ func tool(t *testing.T, names ...string) string {
 
 var buildBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(workspace, "nod")
+	root := filepath.Join("..", "..")
+	if err := declareInputs(root); err != nil {
+		return "", err
+	}
 	build := exec.Command("go", "build", "-o", path, "./cmd/nod")
-	build.Dir = filepath.Join("..", "..")
+	build.Dir = root
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build nod: %w\n%s", err, output)
 	}
 	return path, nil
 })
+
+// declareInputs opens every folder of the module. What the test process itself
+// has opened is all that the go command compares before it takes a result from
+// its cache, and here it is other processes that read the sources and scripts.
+func declareInputs(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != root && (entry.Name()[0] == '.' || entry.Name() == "node_modules") {
+			return fs.SkipDir
+		}
+		return err
+	})
+}
 
 // binary builds nod once for all tests.
 func binary(t *testing.T) string {
@@ -139,6 +156,12 @@ func freePort(t *testing.T) string {
 // start runs the process and returns when it is ready.
 func (s *server) start(t *testing.T) {
 	t.Helper()
+	if err := s.launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *server) launch(ctx context.Context) error {
 	args := append([]string{
 		"serve", "--listen", "127.0.0.1:" + s.port, "--public-url", s.url, "--data", s.data,
 	}, s.flags...)
@@ -146,7 +169,7 @@ func (s *server) start(t *testing.T) {
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start nod serve: %v", err)
+		return fmt.Errorf("start nod serve: %w", err)
 	}
 	exited := make(chan struct{})
 	go func() {
@@ -154,25 +177,24 @@ func (s *server) start(t *testing.T) {
 		_ = cmd.Wait() // the exit code is in cmd.ProcessState
 	}()
 	s.cmd, s.exited = cmd, exited
-	s.awaitReady(t)
+	return s.awaitReady(ctx)
 }
 
 // awaitReady asks /readyz until it answers 200.
-func (s *server) awaitReady(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+func (s *server) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
 		if s.get(ctx, "/readyz") == http.StatusOK {
-			return
+			return nil
 		}
 		select {
 		case <-s.exited:
-			t.Fatalf("nod serve ended (%v):\n%s", s.cmd.ProcessState, s.log.String())
+			return fmt.Errorf("nod serve ended (%v):\n%s", s.cmd.ProcessState, s.log.String())
 		case <-ctx.Done():
-			t.Fatalf("nod serve was not ready within %v", startTimeout)
+			return fmt.Errorf("nod serve was not ready within %v", startTimeout)
 		case <-again.C:
 		}
 	}
@@ -206,10 +228,17 @@ func (s *server) caughtUp(t *testing.T) {
 // kill ends the process as a crash does.
 func (s *server) kill(t *testing.T) {
 	t.Helper()
+	if err := s.crash(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *server) crash() error {
 	if err := s.cmd.Process.Kill(); err != nil {
-		t.Fatalf("kill nod serve: %v", err)
+		return fmt.Errorf("kill nod serve: %w", err)
 	}
 	<-s.exited
+	return nil
 }
 
 // terminate asks the process to end, as an operator does.

@@ -86,9 +86,12 @@ describe('a listed request', () => {
   });
 
   it('shows up on a home page that is already open', async () => {
+    await phone.page.clock.install();
+    await phone.open('/');
     await phone.heading('Nothing is waiting').waitFor();
     const device = await NewDevice.ask(backend, phone.username, { type: 'long' });
-    await phone.heading('Waiting for your answer').waitFor({ timeout: 30_000 });
+    await phone.page.clock.runFor(3_000); // as long as the page pauses between two looks
+    await phone.heading('Waiting for your answer').waitFor();
     await phone.page.getByRole('link', { name: 'Living-room TV' }).click();
     await phone.decline();
     await device.assertTurnedAway();

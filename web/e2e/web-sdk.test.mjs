@@ -1,7 +1,7 @@
 // The vendor's browser SDK, unmodified, in Chromium on a page of another origin.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import { build } from 'esbuild';
 import { Browser, launch, serveOrigin } from './lib/browser.mjs';
 import { Native, assertError, assertSignedIn, caughtUp, request } from './lib/native.mjs';
@@ -29,6 +29,8 @@ before(async () => {
   chrome = await launch();
   phone = await visit(app.origin);
 });
+
+beforeEach(() => phone.forgetPasskeys());
 
 after(async () => {
   await chrome?.close();
@@ -92,16 +94,27 @@ describe('a page of an origin the client has', () => {
   });
 
   it('does not authenticate without user verification', async () => {
-    // A phone of its own: an authenticator that has failed to verify its user
-    // stays locked.
-    const stolen = await visit(app.origin);
-    const { username } = await registered(stolen);
-    await works(stolen, 'authenticateWithFido2', username);
-    await stolen.setUserVerified(false);
-    const { error } = await sdk(stolen, 'authenticateWithFido2', username);
+    const { username } = await registered();
+    await phone.setUserVerified(false);
+    const { error } = await sdk(phone, 'authenticateWithFido2', username);
+    await phone.setUserVerified(true);
     assert.equal(error?.name, 'NavigatorError', 'authenticated without user verification');
-    stolen.assertNoProblems();
-    await stolen.close();
+    phone.assertNoProblems();
+    await works(phone, 'authenticateWithFido2', username);
+  });
+
+  it('does not authenticate by a page that asks for no user verification', async () => {
+    const browser = await visit(app.origin);
+    const { username } = await registered(browser);
+    await browser.setUserVerified(false);
+    await browser.page.evaluate(() => {
+      const get = navigator.credentials.get.bind(navigator.credentials);
+      navigator.credentials.get = ({ publicKey }) => get({ publicKey: { ...publicKey, userVerification: 'discouraged' } });
+    });
+    const { error } = await sdk(browser, 'authenticateWithFido2', username);
+    assert.equal(error?.name, 'LoginSDK-Error', `got ${JSON.stringify(error)}, want nod's refusal`);
+    browser.assertNoProblems(refused);
+    await browser.close();
   });
 
   it('registers no name twice', async () => {
@@ -242,11 +255,16 @@ describe('a page of an origin the client does not have', () => {
       const { code } = await backend.generate(username, { type: 'long', authorize: true });
       const browser = await visit(origin(), { authenticator: false });
       const body = { client_id: webClient.client_id, username, authentication_code: { code, type: 'long' }, no_wait: true };
+      const sent = [];
+      browser.page.on('request', (request) => sent.push(request.url()));
+      const target = `${url}/authenticate/code/wait`;
       await browser.page.evaluate(async ([target, body]) => {
         for (const type of ['text/plain', 'application/x-www-form-urlencoded']) {
-          await fetch(target, { method: 'POST', mode: 'no-cors', headers: { 'Content-Type': type }, body });
+          // The browser keeps even the opaque answer from the page; what counts is what the request does.
+          await fetch(target, { method: 'POST', mode: 'no-cors', headers: { 'Content-Type': type }, body }).catch(() => {});
         }
-      }, [`${url}/authenticate/code/wait`, JSON.stringify(body)]);
+      }, [target, JSON.stringify(body)]);
+      assert.deepEqual(sent, [target, target]);
       await browser.close();
       // Somebody else collects: had the page done it, this one would get nothing.
       const waited = await backend.wait(username, code, { type: 'long' });

@@ -143,7 +143,9 @@ type App struct {
 // Token signs a service token; change may spoil it first.
 func (a *App) Token(scope account.Scope, change ...func(*token.Service)) string {
 	a.Helper()
-	s := token.Service{ClientID: a.Client.ID, Type: string(scope), Nonce: token.NewNonce(), IssuedAt: time.Now()}
+	now, err := a.Store.Now(context.Background())
+	a.must(err)
+	s := token.Service{ClientID: a.Client.ID, Type: string(scope), Nonce: token.NewNonce(), IssuedAt: now}
 	for _, f := range change {
 		f(&s)
 	}

@@ -101,11 +101,14 @@ func (h *House) build(setup Setup) {
 	h.Server.Config.Handler, err = api.New(c)
 	h.must(err)
 	h.Config = c
-	h.Document, err = contract.Load(api.OpenAPI())
+	h.Document, err = document()
 	h.must(err)
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	h.HTTP = &http.Client{Transport: h.Document.Transport(h.TB, &http.Transport{MaxIdleConnsPerHost: 64}), CheckRedirect: stay}
 }
+
+// document is read once for all houses.
+var document = sync.OnceValues(func() (*contract.Document, error) { return contract.Load(api.OpenAPI()) })
 
 func (h *House) must(err error) {
 	h.Helper()

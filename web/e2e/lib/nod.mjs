@@ -5,6 +5,8 @@
 //   E2E_NOD       the path of the nod binary
 //   E2E_DATA      the server's data directory
 //   E2E_CHROMIUM  the path of the browser, for scripts that need one
+//   E2E_ACME      the sample application's URL, for its scripts
+//   E2E_CONTROL   where those scripts kill the server and start it again
 //   NOD_SCREENSHOTS  where screenshots go; none are taken without it
 
 import { execFile } from 'node:child_process';
@@ -57,3 +59,14 @@ export const invite = async (username) => (await cli('user', 'invite', '--userna
 
 /** A username nobody has yet. */
 export const newName = (stem) => `${stem}-${randomBytes(4).toString('hex')}`;
+
+/** Ends the server as a crash does: kill -9. */
+export const killServer = () => control('kill');
+
+/** Starts the server again, on the same data and port. */
+export const startServer = () => control('start');
+
+async function control(what) {
+  const response = await fetch(`${setting('E2E_CONTROL')}/${what}`, { method: 'POST' });
+  if (!response.ok) throw new Error(`${what} the server: ${await response.text()}`);
+}

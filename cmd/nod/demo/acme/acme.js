@@ -98,12 +98,14 @@
   }
 
   // watch learns what happens before the decision. It only ever changes words.
+  // After a hiccup it asks for whatever is the case (since 0), which is answered
+  // at once: the words on the screen say that the connection is back.
   function watch(c, since, tries) {
     var url = nod + '/api/native/requests/' + c.id + '/state?since=' + since;
     c.watching = call('GET', url, { Authorization: 'Code ' + c.code }, null, STATE_MS, function (status, got) {
       if (c.settled) { return; }
       if (status !== 200) {
-        setTimeout(function () { if (!c.settled) { watch(c, since, tries + 1); } }, pauseAfter(tries + 1));
+        setTimeout(function () { if (!c.settled) { watch(c, 0, tries + 1); } }, pauseAfter(tries));
         return;
       }
       if (got.state === 'opened') { state('opened', 'Opened on a phone. Finish there.'); }

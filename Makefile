@@ -1,0 +1,65 @@
+# What one types here: make demo, test, lint, bench, build, e2e.
+
+.DELETE_ON_ERROR:
+.PHONY: help demo build test e2e lint bench needs
+
+help:
+	@echo 'make demo    the whole story: a server, a television that waits, a phone that approves'
+	@echo 'make build   ./nod, one static binary'
+	@echo 'make test    every test; installs from Debian packages what is missing, when it may'
+	@echo 'make e2e     only the tests with browsers and with LoginID'"'"'s own SDKs'
+	@echo 'make lint    golangci-lint'
+	@echo 'make bench   benchmarks, and what nodload measures'
+
+demo:
+	go run ./cmd/nod demo
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o nod ./cmd/nod
+
+# What the tests need beside Go, each as program:package-of-Debian.
+NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm
+
+# A test skips when something it needs is missing, and says so. Here it fails.
+TEST = NOD_TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
+
+# Where goroutines meet is tested with the race detector, which makes a test
+# several times slower; the rest is tested as it is built.
+RACED = ./approval/... ./webauthn/... ./api/...
+PLAIN = ./cmd/... ./web/...
+
+test: needs
+	go vet ./...
+	@status=0; set -x; \
+	$(TEST) -race $(RACED) || status=1; \
+	$(TEST) $(PLAIN) || status=1; \
+	exit $$status
+
+e2e: needs
+	$(TEST) -v ./web/e2e
+
+needs:
+	@missing=; for need in $(NEEDS); do \
+	  command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing"; \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null \
+	  || echo "could not install$$missing: tests that need it will fail"; \
+	else echo "missing$$missing: tests that need it will fail; on Debian, as root: apt-get install$$missing"; fi
+
+LINT = .tools/golangci-lint-v2.15.0
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+$(LINT):
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	mv .tools/bin/golangci-lint $@
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./approval/... ./api/token
+	go run ./cmd/nodload hold -n 10000
+	go run ./cmd/nodload wake -n 10000
+	go run ./cmd/nodload flows -c 8 -d 10s

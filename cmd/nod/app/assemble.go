@@ -1,0 +1,91 @@
+package app
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/nod-auth/nod/api"
+	"github.com/nod-auth/nod/approval/localbus"
+	"github.com/nod-auth/nod/web"
+	"github.com/nod-auth/nod/webauthn"
+)
+
+// authenticatorName is what authenticators show beside the domain.
+const authenticatorName = "nod"
+
+// assemble connects the parts; nothing runs yet.
+func (s *Server) assemble() error {
+	metrics := s.registry()
+	handler, err := s.handler(metrics)
+	if err != nil {
+		return err
+	}
+	s.server = s.httpServer(handler)
+	s.server.RegisterOnShutdown(s.Service.Hub.Drain)
+	if s.metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+		s.meter = s.httpServer(mux)
+	}
+	return nil
+}
+
+func (s *Server) handler(metrics prometheus.Registerer) (http.Handler, error) {
+	pages, err := web.New()
+	if err != nil {
+		return nil, err
+	}
+	ceremonies, err := webauthn.New(webauthn.Config{
+		RPID: s.Config.RPID, RPName: authenticatorName, Origin: s.Config.PublicURL,
+		Service: s.Service, Directory: s.Directory, Ceremonies: s.Store, Accounts: s.Store,
+		InventKey: s.master.derive(forInvented),
+	})
+	if err != nil {
+		return nil, err
+	}
+	files, known := openFiles()
+	waits, warning := waitLimit(s.Config.MaxWaits, files, known)
+	if warning != "" {
+		s.log.Warn(warning)
+	}
+	return api.New(api.Config{
+		PublicURL: s.Config.PublicURL, RPID: s.Config.RPID, TrustedProxies: s.Config.TrustedProxies,
+		WaitHold: s.Config.WaitHold, MaxWaitsPerAddress: s.Config.MaxWaitsPerAddress,
+		MaxWaitsPerClient: s.Config.MaxWaitsPerClient, MaxWaits: waits, TokenWindow: s.Config.TokenWindow,
+		Service: s.Service, Directory: s.Directory, Accounts: s.Store,
+		Ceremonies: ceremonies, Ring: s.Ring, Pages: pages,
+		Pacer: localbus.NewPacer(), Ready: s.ready, Metrics: metrics, Log: s.log,
+	})
+}
+
+// httpServer speaks plain HTTP/1.1: encryption, and HTTP/2 with it, is the
+// business of the proxy in front.
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerWithin,
+		ReadTimeout:       readWithin,
+		WriteTimeout:      writeWithin,
+		IdleTimeout:       idleFor,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+}
+
+// registry holds the process's own metrics; the faces add theirs.
+func (s *Server) registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "nod_hub_sleepers", Help: "Requests of all faces that sleep in this node's hub.",
+		}, func() float64 { return float64(s.Service.Hub.Sleeping()) }),
+	)
+	return r
+}
