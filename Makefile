@@ -21,7 +21,7 @@ build:
 NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm
 
 # A test skips when something it needs is missing, and says so. Here it fails.
-TEST = NOD_TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
+TEST = TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
 
 # Where goroutines meet is tested with the race detector, which makes a test
 # several times slower; the rest is tested as it is built.

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	prompt  = "Press a to approve, d to decline, q to quit."
-	another = "for another try; q quits."
-	ctrlC   = 3
+	prompt = "Press a to approve, d to decline, q to quit."
+	ended  = "q quits." // what the story says last
+	ctrlC  = 3
 )
 
 // demoCommand is `nod demo` on free ports, with a folder for temporary files
@@ -79,7 +79,7 @@ func startDemo(t *testing.T) *session {
 func TestDemo_approvedByKey(t *testing.T) {
 	s := startDemo(t)
 	s.press(t, 'a')
-	screen := s.await(t, another)
+	screen := s.await(t, ended)
 	from, to := strings.LastIndex(screen, "{\r\n"), strings.LastIndex(screen, "}\r\n")
 	if from < 0 || to < from {
 		t.Fatalf("the terminal shows no claims:\n%s", screen)
@@ -94,7 +94,7 @@ func TestDemo_approvedByKey(t *testing.T) {
 func TestDemo_declinedByKey(t *testing.T) {
 	s := startDemo(t)
 	s.press(t, 'd')
-	screen := s.await(t, another)
+	screen := s.await(t, ended)
 	if want := "declined. Nothing was shared."; !strings.Contains(screen, want) {
 		t.Errorf("the terminal after d does not show %q:\n%s", want, screen)
 	}

@@ -5,7 +5,7 @@
 // The scripts (*.test.mjs) run under node:test, one Go subtest and one server
 // each. They need Node 20 or newer with npm, and those with a browser need
 // Chromium; without them a test skips and says what is missing, or fails where
-// NOD_TEST_REQUIRE_ALL is 1. The dependencies are installed with `npm ci` the
+// TEST_REQUIRE_ALL is 1. The dependencies are installed with `npm ci` the
 // first time.
 //
 // To run one script:

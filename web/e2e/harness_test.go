@@ -40,12 +40,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// missing skips the test and says what it lacks. Where NOD_TEST_REQUIRE_ALL is
+// missing skips the test and says what it lacks. Where TEST_REQUIRE_ALL is
 // 1, which is how `make test` runs, it fails instead.
 func missing(t *testing.T, format string, args ...any) {
 	t.Helper()
-	if os.Getenv("NOD_TEST_REQUIRE_ALL") == "1" {
-		t.Fatalf("NOD_TEST_REQUIRE_ALL is set, and "+format, args...)
+	if os.Getenv("TEST_REQUIRE_ALL") == "1" {
+		t.Fatalf("TEST_REQUIRE_ALL is set, and "+format, args...)
 	}
 	t.Skipf(format, args...)
 }

@@ -193,7 +193,11 @@ func tellClaims(w io.Writer, c acme.Claims, indent bool) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	if indent {
-		e.SetIndent("     ", "  ")
+		const margin = "     " // SetIndent puts it before every line but the first
+		e.SetIndent(margin, "  ")
+		if _, err := io.WriteString(w, margin); err != nil {
+			return err
+		}
 	}
 	return e.Encode(c)
 }
