@@ -96,7 +96,7 @@ type Ask struct {
 // Vouch approves a request as it is created: a backend that may, or a passkey
 // that was just used.
 type Vouch struct {
-	Decision Decision
+	Decision Decision // Begin fills in At
 	Proof    *Proof
 }
 
@@ -164,7 +164,9 @@ func (s *Service) birth(a Ask, b *Begun, now time.Time) []Change {
 	if a.Vouch == nil {
 		return []Change{c}
 	}
-	v := b.Request.vouch(NewOp(), a.Vouch.Decision, a.Vouch.Proof)
+	d := a.Vouch.Decision
+	d.At = now
+	v := b.Request.vouch(NewOp(), d, a.Vouch.Proof)
 	b.Request = *v.Request
 	return []Change{c, v}
 }

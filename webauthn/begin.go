@@ -1,6 +1,7 @@
 package webauthn
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -50,8 +51,7 @@ func ceremonyID(challenge []byte) string {
 
 // draw makes the ceremony's challenge of 32 fresh random bytes: those bytes
 // themselves, or of an approval their hash with the record, and then they are
-// kept. The native contract's browser SDK loses zero bytes among the last two of
-// what it decodes, so such a challenge is drawn again, once in 128 times.
+// kept. One that ends in zeros is drawn again.
 func (c *ceremony) draw() []byte {
 	for {
 		random := make([]byte, sha256.Size)
@@ -60,10 +60,17 @@ func (c *ceremony) draw() []byte {
 		if c.Purpose == approval.CeremonyApprove {
 			c.Random, challenge = random, approvalChallenge(random, c.Record)
 		}
-		if n := len(challenge); challenge[n-1] != 0 && challenge[n-2] != 0 {
+		if !zeroTail(challenge) {
 			return challenge
 		}
 	}
+}
+
+// zeroTail says whether the native contract's browser SDK cannot read b: it
+// loses zero bytes among the last two of what it decodes, which hits one random
+// text in 128.
+func zeroTail(b []byte) bool {
+	return bytes.IndexByte(b[max(0, len(b)-2):], 0) >= 0
 }
 
 // ask begins a ceremony that an existing passkey answers: one of p's, or any

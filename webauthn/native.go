@@ -3,6 +3,7 @@ package webauthn
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -84,7 +85,7 @@ func vouchedFor(v verified, h approval.Holder) approval.Ask {
 			Proof: &v.proof,
 			Decision: approval.Decision{
 				By: approval.ByPasskey, UserID: v.user.ID, Username: v.user.Username,
-				PasskeyID: v.passkey.ID, PasskeyName: v.passkey.Name, At: v.proof.At,
+				PasskeyID: v.passkey.ID, PasskeyName: v.passkey.Name,
 			},
 		},
 	}
@@ -115,7 +116,14 @@ func (c *Ceremonies) askNamed(ctx context.Context, purpose approval.CeremonyPurp
 	if err := c.cfg.Service.Spend(ctx, with...); err != nil {
 		return RequestOptions{}, err
 	}
-	return c.ask(ctx, cer, p)
+	o, err := c.ask(ctx, cer, p)
+	if slices.ContainsFunc(o.AllowCredentials, func(d Descriptor) bool { return zeroTail(d.ID) }) {
+		// The native contract's browser SDK would ask for an id that no
+		// authenticator has. Passkeys are discoverable, and the ceremony remains
+		// this user's: without the list the right one is found all the same.
+		o.AllowCredentials = nil
+	}
+	return o, err
 }
 
 // unreached hides how passkeys are reached; see everyTransport.

@@ -206,3 +206,24 @@ func TestSelfGenerate_withCountingPasskeyCountsOnce(t *testing.T) {
 		t.Errorf("passkey: got %s at %d, want active at 1", k.Status, k.SignCount)
 	}
 }
+
+// The browser SDK cuts zero bytes off the end of what it decodes, so it could
+// never ask for a passkey whose id ends in one.
+func TestBeginAuthenticate_leavesOutIDsThatTheSDKCannotRead(t *testing.T) {
+	w := newWorld(t)
+	o, err := w.BeginAuthenticate(t.Context(), w.client, &w.alice, "alice")
+	w.ok(err)
+	if len(o.AllowCredentials) != 1 {
+		t.Fatalf("passkeys: got %d, want 1", len(o.AllowCredentials))
+	}
+	k := w.passkey
+	k.ID, k.CredentialID = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", []byte("an id with a zero at its end\x00")
+	w.ok(w.store.Apply(t.Context(), approval.Change{Op: approval.NewOp(), Effects: []approval.Effect{approval.AddPasskey{Passkey: k}}}))
+	o, err = w.BeginAuthenticate(t.Context(), w.client, &w.alice, "alice")
+	w.ok(err)
+	if len(o.AllowCredentials) != 0 {
+		t.Errorf("passkeys: got %d, want the list left out", len(o.AllowCredentials))
+	}
+	_, err = w.Authenticate(t.Context(), w.holder(), "alice", w.answered(w.phone, appOrigin, o))
+	w.ok(err)
+}

@@ -96,7 +96,7 @@ func (f *face) completeAuthenticate(c *gin.Context, who *caller, in assertionBod
 	if err != nil {
 		return nil, err
 	}
-	got, err := f.Ceremonies.Authenticate(c.Request.Context(), f.bare(who, name), name, assertion)
+	got, err := f.Ceremonies.Authenticate(c.Request.Context(), who.bare(name), name, assertion)
 	if err != nil {
 		return nil, instead(err, approval.ErrNotFound, invalidCredential)
 	}
@@ -104,7 +104,7 @@ func (f *face) completeAuthenticate(c *gin.Context, who *caller, in assertionBod
 }
 
 // bare is a holder that proves itself by a passkey and not by a code.
-func (f *face) bare(who *caller, name string) approval.Holder {
+func (who *caller) bare(name string) approval.Holder {
 	return approval.Holder{Face: Face, Client: who.client, Asked: name, Address: who.address}
 }
 
@@ -170,7 +170,7 @@ func (f *face) selfGenerate(c *gin.Context, who *caller, in selfAnswerBody) (any
 	if err != nil {
 		return nil, err
 	}
-	begun, got, err := f.Ceremonies.SelfGenerate(ctx, f.bare(who, name), name, in.kind, assertion, !in.NoJWT)
+	begun, got, err := f.Ceremonies.SelfGenerate(ctx, who.bare(name), name, in.kind, assertion, !in.NoJWT)
 	if err != nil {
 		return nil, instead(err, approval.ErrNotFound, invalidCredential)
 	}

@@ -69,9 +69,7 @@ func (f *face) generate(c *gin.Context, who *caller, in codeBody) (any, error) {
 		Context: approval.Context{DeviceName: in.DeviceName, BindingMessage: in.BindingMessage, Address: in.RequesterIP, UserAgent: in.RequesterAgent},
 	}
 	if in.Authorize {
-		if ask.Vouch, err = f.vouch(ctx, *who.by); err != nil {
-			return nil, err
-		}
+		ask.Vouch = &approval.Vouch{Decision: approval.Decision{By: approval.ByBackend, ClientID: who.by.ID, ClientName: who.by.Name}}
 	}
 	b, err := f.Service.Begin(ctx, ask)
 	if err != nil {
@@ -90,15 +88,6 @@ func (f *face) generatedOf(b approval.Begun) generated {
 		RequestID: b.Request.ID, ApprovalURL: f.PublicURL + "/a/" + b.Handle.Reveal(),
 		MatchNumber: b.MatchNumber.Reveal(), Push: push,
 	}
-}
-
-// vouch is a backend's word that approves a code from birth.
-func (f *face) vouch(ctx context.Context, by account.Client) (*approval.Vouch, error) {
-	now, err := f.Service.Store.Now(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &approval.Vouch{Decision: approval.Decision{By: approval.ByBackend, ClientID: by.ID, ClientName: by.Name, At: now}}, nil
 }
 
 // knownAudience refuses an audience that is not a client of the namespace.

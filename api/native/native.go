@@ -104,7 +104,7 @@ func (f *face) routes() []route {
 		post(f, "/codes/:type/generate/fido2/init", may(account.CodesGenerate), readSelf, f.beginSelfGenerate),
 		post(f, "/codes/:type/generate/fido2/complete", rule{}, readSelfAnswer, f.selfGenerate),
 
-		{http.MethodPost, "/authenticate/code/wait", may(account.AuthTemporary), f.wait},
+		{http.MethodPost, "/authenticate/code/wait", waitRule, f.wait},
 		post(f, "/authenticate/fido2/init", may(account.AuthLogin), readJSON, f.beginAuthenticate),
 		post(f, "/authenticate/fido2/complete", rule{}, readWebAuthn, f.completeAuthenticate),
 		post(f, "/register/fido2/init", may(account.AuthRegister), readJSON, f.beginRegister),

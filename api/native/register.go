@@ -109,7 +109,7 @@ func (f *face) complete(ctx context.Context, who *caller, in attestationBody, pu
 	if err != nil {
 		return nil, err
 	}
-	got, u, passkey, err := f.Ceremonies.Complete(ctx, f.bare(who, name), name, purpose, attestation, in.Options.Name, !in.NoJWT)
+	got, u, passkey, err := f.Ceremonies.Complete(ctx, who.bare(name), name, purpose, attestation, in.Options.Name, !in.NoJWT)
 	if err != nil {
 		return nil, instead(err, approval.ErrNotFound, invalidCredential)
 	}

@@ -17,6 +17,9 @@ import (
 // within two minutes, so some place is free long before.
 const gateRetry = 5 * time.Second
 
+// waitRule is what a wait asks of a token.
+var waitRule = may(account.AuthTemporary)
+
 type waitBody struct {
 	party
 	Code   presentedCode `json:"authentication_code"`
@@ -31,7 +34,7 @@ func (f *face) wait(c *gin.Context) error {
 	if err := readJSON(c, &in); err != nil {
 		return err
 	}
-	who, err := f.admit(c, in.ClientID, may(account.AuthTemporary))
+	who, err := f.admit(c, in.ClientID, waitRule)
 	if err != nil {
 		return err
 	}

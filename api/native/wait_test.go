@@ -23,7 +23,7 @@ func waitCall(app *apitest.App, c apitest.Code) Call {
 	return Call{Path: waitPath, Body: withClient(app, c.WaitBody())}
 }
 
-// by asks the handset of a signed-in person; here it is the core that decides.
+// decline says no on the phone that scanned the code's QR.
 func decline(h *house, c apitest.Code, u account.User) {
 	h.Helper()
 	handle := c.ApprovalURL[strings.LastIndex(c.ApprovalURL, "/")+1:]
@@ -247,9 +247,9 @@ func TestWait_answersAlikeForWhateverIsNotThere(t *testing.T) {
 	long.Kind = "long"
 	nobody.Username = "nobody"
 	add := app.Generate("ada", "long", M{"purpose": "add_credential", "authorize": true})
-	audience := app.Generate("ada", "long", M{"authorize": true, "audience": foreignless(h).Client.ID})
+	audience := app.Generate("ada", "long", M{"authorize": true, "audience": another(h).Client.ID})
 	collected := app.Generate("ada", "long", M{"authorize": true})
-	foreignless(h).Wait(collected, nil).Want(http.StatusOK)
+	another(h).Wait(collected, nil).Want(http.StatusOK)
 
 	want := app.Wait(nobody, nil).Want(http.StatusNotFound, "verification_code_not_found")
 	for name, r := range map[string]apitest.Reply{
@@ -271,8 +271,8 @@ func TestWait_answersAlikeForWhateverIsNotThere(t *testing.T) {
 	}
 }
 
-// foreignless is one more client of the default namespace.
-func foreignless(h *house) *apitest.App { return h.NewApp(account.Client{}) }
+// another is one more client of the default namespace.
+func another(h *house) *apitest.App { return h.NewApp(account.Client{}) }
 
 // differ is another short code.
 func differ(code string) string {
