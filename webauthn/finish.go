@@ -121,5 +121,5 @@ func samePlace(cer ceremony, d protocol.CollectedClientData) error {
 // refused turns the library's error into the core's word, and keeps its reason
 // for the log.
 func refused(what string, err error) error {
-	return fmt.Errorf("%s: %w (%v)", what, approval.ErrMismatch, err)
+	return fmt.Errorf("%s: %w (%w)", what, approval.ErrMismatch, err)
 }

@@ -143,9 +143,9 @@ func (f *face) fits(ctx context.Context, who *caller, r rule) error {
 	}
 	switch scope := account.Scope(who.claims.Type); {
 	case scope != r.scope:
-		return forbidden("This call needs a service token of type "+string(r.scope)+".", nil)
+		return forbidden("This call needs a service token of type "+string(r.scope)+".")
 	case !who.by.May(scope):
-		return forbidden("The client was not given the scope "+string(scope)+".", nil)
+		return forbidden("The client was not given the scope "+string(scope)+".")
 	}
 	who.nonce = []approval.Effect{approval.Spend{
 		Box: approval.BoxNonce, Key: who.by.ID + " " + who.claims.Nonce, Until: who.claims.StaleFrom(f.TokenWindow),
@@ -179,7 +179,7 @@ func (f *face) identify(ctx context.Context, who *caller, id string, r rule) err
 		if r.need == required {
 			return clientNotFound
 		}
-		who.drop(forbidden("The service token is of another namespace.", nil))
+		who.drop(forbidden("The service token is of another namespace."))
 	}
 	who.client = client
 	return nil
@@ -212,7 +212,7 @@ func (who *caller) means(u account.User, p party) error {
 	same := func(claim, is string) bool { return claim == "" || norm.NFC.String(claim) == is }
 	t := who.claims
 	if !same(t.Username, name) || !same(t.Udata, name) || !same(canonical(t.UserID), canonical(id)) {
-		return forbidden("The service token names another user than the call.", nil)
+		return forbidden("The service token names another user than the call.")
 	}
 	return nil
 }
@@ -234,6 +234,6 @@ func tokenError(message string, cause error) *wire.Error {
 	return &wire.Error{Status: http.StatusUnauthorized, Code: "unauthorized", Message: message, Cause: cause}
 }
 
-func forbidden(message string, cause error) *wire.Error {
-	return &wire.Error{Status: http.StatusForbidden, Code: "forbidden", Message: message, Cause: cause}
+func forbidden(message string) *wire.Error {
+	return &wire.Error{Status: http.StatusForbidden, Code: "forbidden", Message: message}
 }

@@ -98,7 +98,7 @@ func (o *origins) admitListed(c *gin.Context) error {
 
 func (o *origins) refuse(c *gin.Context) error {
 	c.Writer.Header().Del("Access-Control-Allow-Origin")
-	return forbidden("This origin is not registered with the client.", nil)
+	return forbidden("This origin is not registered with the client.")
 }
 
 // preflight answers OPTIONS for a path with these methods. It has no body and so

@@ -11,29 +11,30 @@ import { Phone, assertFairChoice } from './lib/phone.mjs';
 
 let chrome;
 /** @type {Native} */ let backend;
+/** @type {Phone} */ let phone; // enrolled, for tests that leave it as it was
 /** @type {Phone[]} */ const phones = [];
 
 before(async () => {
   backend = new Native(await createClient({ name: 'Acme TV' }));
   chrome = await launch();
+  phone = await Phone.enrolled(chrome);
 });
 after(() => chrome?.close());
 afterEach(async () => {
   await Promise.all(phones.splice(0).map((phone) => phone.close()));
 });
 
-/** An enrolled phone that is closed after the test. */
-async function ownPhone() {
-  const phone = await Phone.enrolled(chrome);
+/** Closes a phone after the test. */
+function untilTheEnd(phone) {
   phones.push(phone);
   return phone;
 }
 
-async function freshPhone() {
-  const phone = await Phone.open(chrome);
-  phones.push(phone);
-  return phone;
-}
+/** An enrolled phone of the test's own. */
+const ownPhone = async () => untilTheEnd(await Phone.enrolled(chrome));
+
+/** A phone without a passkey. */
+const freshPhone = async () => untilTheEnd(await Phone.open(chrome));
 
 /** What the browser itself says of a request that a test has refused. */
 const logged = /Failed to load resource/;
@@ -62,7 +63,6 @@ describe('enrolment', () => {
   });
 
   it('sets a session that scripts cannot read', async () => {
-    const phone = await ownPhone();
     const cookies = await phone.browser.context.cookies(url);
     assert.ok(cookies.length > 0, 'a session cookie');
     for (const cookie of cookies) {
@@ -87,7 +87,6 @@ describe('sign-in', () => {
   });
 
   it('shows nothing of a request to whoever is not signed in', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     const stranger = await freshPhone();
     await stranger.open(device.approvalURL);
@@ -101,7 +100,7 @@ describe('sign-in', () => {
   });
 
   it('does not let somebody else decide', async () => {
-    const [phone, other] = [await ownPhone(), await ownPhone()];
+    const other = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     await other.open(device.approvalURL);
     assert.equal(await other.button('Approve with passkey').count(), 0);
@@ -114,7 +113,6 @@ describe('sign-in', () => {
 
 describe('a scanned request', () => {
   it('shows what is asked and offers both answers alike', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     await phone.review(device.approvalURL);
     await phone.heading(/Living-room TV\?$/).waitFor();
@@ -132,7 +130,6 @@ describe('a scanned request', () => {
   });
 
   it('is approved with a passkey, and the device has its token', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     await phone.review(device.approvalURL);
     await phone.approve();
@@ -145,7 +142,6 @@ describe('a scanned request', () => {
   });
 
   it('is declined, and the device is told', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     await phone.review(device.approvalURL);
     await phone.decline();
@@ -154,7 +150,6 @@ describe('a scanned request', () => {
   });
 
   it('is not changed by being looked at', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     for (let i = 0; i < 3; i++) await phone.browser.context.request.get(device.approvalURL);
     await device.assertPending();
@@ -162,7 +157,6 @@ describe('a scanned request', () => {
   });
 
   it('cannot be waited on by its handle', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     const handle = new URL(device.approvalURL).pathname.split('/').at(-1);
     for (const type of ['short', 'long', 'phrase']) {
@@ -186,7 +180,6 @@ describe('a scanned request', () => {
   });
 
   it('tells a phone that comes too late', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     await phone.review(device.approvalURL);
     await backend.invalidateAll(phone.username);
@@ -211,7 +204,6 @@ const assertRefused = ({ status, json }) =>
 
 describe('a proof made for one request', () => {
   it('is refused for another, and for a sign-in', async () => {
-    const phone = await ownPhone();
     const [first, second] = [await NewDevice.ask(backend, phone.username), await NewDevice.ask(backend, phone.username, { type: 'long' })];
     await phone.review(second.approvalURL);
     const secondRef = await phone.ref();
@@ -225,7 +217,6 @@ describe('a proof made for one request', () => {
   });
 
   it('is used once', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     const credential = await proofFor(phone, device);
     const ref = await phone.ref();
@@ -238,7 +229,6 @@ describe('a proof made for one request', () => {
   });
 
   it('made for a sign-in is refused for an approval', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     await phone.review(device.approvalURL);
     const ref = await phone.ref();
@@ -265,7 +255,6 @@ describe('the owner\'s pages', () => {
   });
 
   it('list in words what happened', async () => {
-    const phone = await ownPhone();
     const device = await NewDevice.ask(backend, phone.username);
     await phone.review(device.approvalURL);
     await phone.approve();
