@@ -155,7 +155,7 @@ func TestAuthenticate_forNobodyFailsLikeWrongPasskey(t *testing.T) {
 
 func TestChallenges_doNotEndInZeroBytesThatTheBrowserSDKLoses(t *testing.T) {
 	w := newWorld(t)
-	if h := []byte(w.phone.Credentials()[0].User); bytes.Contains(h, []byte{0}) {
+	if h := w.phone.Credentials()[0].User; bytes.Contains(h, []byte{0}) {
 		t.Errorf("user handle: got %x, want no zero byte", h)
 	}
 	for range 300 { // one in 128 would

@@ -143,9 +143,9 @@ func (f *face) fits(ctx context.Context, who *caller, r rule) error {
 	}
 	switch scope := account.Scope(who.claims.Type); {
 	case scope != r.scope:
-		return forbidden("This call needs a service token of type "+string(r.scope)+".")
+		return forbidden("This call needs a service token of type " + string(r.scope) + ".")
 	case !who.by.May(scope):
-		return forbidden("The client was not given the scope "+string(scope)+".")
+		return forbidden("The client was not given the scope " + string(scope) + ".")
 	}
 	who.nonce = []approval.Effect{approval.Spend{
 		Box: approval.BoxNonce, Key: who.by.ID + " " + who.claims.Nonce, Until: who.claims.StaleFrom(f.TokenWindow),

@@ -55,7 +55,7 @@ func (f *face) generate(c *gin.Context, who *caller, in codeBody) (any, error) {
 		return nil, err
 	}
 	if in.Authorize && !who.by.May(account.CodesAuthorize) {
-		return nil, forbidden("The client was not given the scope "+string(account.CodesAuthorize)+", which authorize needs.")
+		return nil, forbidden("The client was not given the scope " + string(account.CodesAuthorize) + ", which authorize needs.")
 	}
 	if err := f.knownAudience(ctx, who, in.Audience); err != nil {
 		return nil, err

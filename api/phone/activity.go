@@ -74,7 +74,8 @@ func (f *face) storyteller(ctx context.Context, who visitor, events []approval.E
 
 // tell puts an event into words; ok is false for what a person need not know.
 func (s storyteller) tell(ev approval.Event) (entry web.ActivityEntry, ok bool) {
-	l, words := line{}, ""
+	var l line
+	var words string
 	if ev.RequestID == "" {
 		l, ok = accountLines[ev.Name]
 		words = l.words

@@ -121,10 +121,10 @@ func TestSignedOut_postsAre401AndPagesAskForASignIn(t *testing.T) {
 	}
 	for pattern, path := range h.paths(http.MethodGet, b, invitation, passkeyID) {
 		got := stranger.get(path)
-		switch {
-		case pattern == "/phone/requests":
+		switch pattern {
+		case "/phone/requests":
 			got.wantCode(http.StatusUnauthorized, "signed_out")
-		case pattern == "/enrol/:secret":
+		case "/enrol/:secret":
 		default:
 			got.want(http.StatusOK).wantText("Sign in with a passkey")
 		}

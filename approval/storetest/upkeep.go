@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -60,7 +61,7 @@ func purgeRequests(w *world) {
 
 	gone := func(r approval.Request) bool {
 		_, err := w.Find(w.ctx, approval.Key{ID: r.ID})
-		return word(err) == approval.ErrNotFound
+		return errors.Is(err, approval.ErrNotFound)
 	}
 	w.same("purged too early", value[int64](w, "Purge")(w.Purge(w.ctx, over[0].Expires)), int64(0))
 	w.same("purged", value[int64](w, "Purge")(w.Purge(w.ctx, over[0].Expires.Add(time.Microsecond))), int64(len(over)))

@@ -41,7 +41,7 @@ When a port is taken, a free one is used and printed.`,
 			if err != nil {
 				return err
 			}
-			defer term.Restore(in, before)
+			defer func() { _ = term.Restore(in, before) }()
 			o.Keys, o.Story, o.Claims = keys(os.Stdin), raw{os.Stderr}, raw{os.Stdout}
 			return demo.Run(ctx, o)
 		},

@@ -52,8 +52,8 @@ func startServer(ctx context.Context) (_ *target, err error) {
 	child.WaitDelay = 10 * time.Second
 	stop := func() {
 		if child.Process != nil {
-			child.Cancel()
-			child.Wait()
+			_ = child.Cancel() // it may have ended by itself
+			_ = child.Wait()
 		}
 		os.RemoveAll(folder)
 	}

@@ -178,7 +178,7 @@ func (h held) awaitTaken(t *testing.T) {
 // verifyJWT checks a JWT against the published key it names.
 func (s *server) verifyJWT(t *testing.T, compact string) {
 	t.Helper()
-	signed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatalf("parse JWT %q: %v", compact, err)
 	}

@@ -273,3 +273,23 @@ describe('the owner\'s pages', () => {
     }
   });
 });
+
+describe('the pages for everybody', () => {
+  it('say so where nothing is', async () => {
+    const stranger = await freshPhone();
+    const answer = await stranger.open('/nothing/here');
+    assert.equal(answer.status(), 404);
+    await stranger.heading('Nothing here').waitFor();
+    await stranger.inspect('not-found', { expected: logged });
+  });
+
+  it('document the API, with nothing from elsewhere', async () => {
+    const stranger = await freshPhone();
+    const origins = new Set();
+    stranger.page.on('request', (request) => origins.add(new URL(request.url()).origin));
+    await stranger.open('/docs');
+    await stranger.page.getByRole('heading', { level: 1 }).waitFor();
+    await stranger.inspect('docs');
+    assert.deepEqual([...origins], [url]);
+  });
+});

@@ -181,7 +181,7 @@ func (h *household) invitation(ctx context.Context) (string, error) {
 
 func (h *household) serveApp(ctx context.Context) error {
 	server := &http.Server{Handler: h.acme.Handler(), ReadHeaderTimeout: 5 * time.Second}
-	defer context.AfterFunc(ctx, func() { server.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

@@ -119,7 +119,7 @@ func (a *App) screen(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(out.Bytes())
+	_, _ = w.Write(out.Bytes()) // a browser that left
 }
 
 // start asks nod for a code and hands the page what it shows and waits with.
@@ -286,5 +286,5 @@ func (a *App) call(ctx context.Context, path, bearer string, body, into any) err
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(v) // a browser that left
 }
