@@ -3,7 +3,7 @@
 // give another site no more than that.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import { launch, serveOrigin } from './lib/browser.mjs';
 import { NewDevice } from './lib/device.mjs';
 import { Native } from './lib/native.mjs';
@@ -29,15 +29,14 @@ let elsewhere;
 before(async () => {
   backend = new Native(await createClient({ name: 'Acme TV' }));
   [chrome, elsewhere] = await Promise.all([launch(), serveOrigin(script)]);
+  phone = await Phone.enrolled(chrome);
 });
 after(async () => {
   await Promise.all([chrome?.close(), elsewhere?.close()]);
 });
 beforeEach(async () => {
-  phone = await Phone.enrolled(chrome);
   device = await NewDevice.ask(backend, phone.username);
 });
-afterEach(() => phone.close());
 
 /** The other site's page about a target. */
 const otherPage = (target) => `${elsewhere.origin.replace('localhost', '127.0.0.1')}/#${encodeURIComponent(target)}`;

@@ -2,7 +2,7 @@
 // types, or the number that proves they see the screen.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { launch } from './lib/browser.mjs';
 import { NewDevice } from './lib/device.mjs';
 import { Native } from './lib/native.mjs';
@@ -18,12 +18,11 @@ before(async () => {
   backend = new Native(await createClient({ name: 'Acme TV' }));
   picky = new Native(await createClient({ name: 'Picky TV', flags: ['--match', 'pick'] }));
   chrome = await launch();
-});
-after(() => chrome?.close());
-beforeEach(async () => {
   phone = await Phone.enrolled(chrome);
 });
-afterEach(() => phone.close());
+after(() => chrome?.close());
+// What a failed test leaves waiting is not on the next one's list.
+afterEach(() => backend.invalidateAll(phone.username, { type: 'long' }));
 
 const otherNumber = (number) => (number === '111111' ? '222222' : '111111');
 /** What the browser itself says of a request that a test has refused. */
@@ -82,10 +81,12 @@ describe('a listed request', () => {
     await phone.typeNumber(otherNumber(device.matchNumber));
     await phone.pressApprove();
     await device.assertTurnedAway();
+    await phone.page.getByRole('link', { name: 'Go to the start page' }).waitFor();
     phone.assertNoProblems(logged);
   });
 
   it('shows up on a home page that is already open', async () => {
+    const phone = await Phone.enrolled(chrome);
     await phone.page.clock.install();
     await phone.open('/');
     await phone.heading('Nothing is waiting').waitFor();
@@ -95,6 +96,7 @@ describe('a listed request', () => {
     await phone.page.getByRole('link', { name: 'Living-room TV' }).click();
     await phone.decline();
     await device.assertTurnedAway();
+    await phone.close();
   });
 
   it('is declined without a number', async () => {
@@ -124,6 +126,7 @@ describe('a listed request', () => {
     await phone.page.locator(`label:has(input[value="${wrong}"])`).click();
     await phone.pressApprove();
     await device.assertTurnedAway();
+    await phone.page.getByRole('link', { name: 'Go to the start page' }).waitFor();
     phone.assertNoProblems(logged);
   });
 });

@@ -173,13 +173,15 @@ describe('a scanned request', () => {
     await phone.review(device.approvalURL);
     await phone.browser.setUserVerified(false);
     await phone.pressApprove();
-    await phone.page.locator('#status').filter({ hasText: /\S/ }).waitFor();
+    await phone.page.getByRole('status').getByText('you can try again').waitFor();
     await phone.browser.setUserVerified(true);
     await phone.approve();
     await device.assertLetIn();
   });
 
   it('tells a phone that comes too late', async () => {
+    const phone = await ownPhone();
+    await phone.page.clock.install();
     const device = await NewDevice.ask(backend, phone.username);
     await phone.review(device.approvalURL);
     await backend.invalidateAll(phone.username);
@@ -188,6 +190,11 @@ describe('a scanned request', () => {
     await phone.page.getByRole('link', { name: 'Go to the start page' }).waitFor();
     assert.equal(await phone.heading('Approved').count(), 0);
     await phone.inspect('review-too-late', { expected: logged });
+    // What is over stays over: no time runs on, and none runs out.
+    await phone.page.getByRole('status').getByText('This request was canceled.').waitFor();
+    assert.equal(await phone.page.locator('#left').count(), 0);
+    await phone.page.clock.fastForward(180_000);
+    await phone.page.getByRole('status').getByText('This request was canceled.').waitFor();
   });
 });
 
@@ -289,7 +296,7 @@ describe('the pages for everybody', () => {
     stranger.page.on('request', (request) => origins.add(new URL(request.url()).origin));
     await stranger.open('/docs');
     await stranger.page.getByRole('heading', { level: 1 }).waitFor();
-    await stranger.inspect('docs');
+    await stranger.inspect('docs', { colours: ['nav', 'main > section:first-of-type'] });
     assert.deepEqual([...origins], [url]);
   });
 });

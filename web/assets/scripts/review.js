@@ -3,7 +3,7 @@
 
 import { CallError, leaveFor, post } from './call.js';
 import { now, seen } from './clock.js';
-import { sayWhy, supported, unsupported, use } from './passkey.js';
+import { explain, sayWhy, supported, unsupported, use } from './passkey.js';
 import { element, once, say } from './status.js';
 
 const decision = element('decision', HTMLElement);
@@ -53,8 +53,11 @@ const final = new Set([403, 404, 409, 410]);
 /** @param {unknown} error */
 function refused(error) {
   const status = error instanceof CallError ? error.status : 0;
+  if (final.has(status)) {
+    say(explain(error)); // the end of a request is no danger
+    return close();
+  }
   sayWhy(error);
-  if (final.has(status)) close();
   if (status === 422) askNumberAgain(/** @type {CallError} */ (error).body);
 }
 
@@ -71,9 +74,14 @@ function askNumberAgain(answer) {
   field.focus();
 }
 
-/** Ends the card: nothing is left to decide. */
+/** The timer that looks whether the request has run out. */
+let watch = 0;
+
+/** Ends the card: nothing is left to decide, and no time runs any more. */
 function close() {
+  clearInterval(watch);
   form.hidden = true;
+  document.getElementById('left')?.closest('div')?.remove();
   for (const part of decision.querySelectorAll('.actions, #sure, .warning')) {
     /** @type {HTMLElement} */ (part).hidden = true;
   }
@@ -95,9 +103,8 @@ async function tellOpened() {
 function watchTime() {
   const end = Date.parse(expires);
   if (Number.isNaN(end)) return;
-  const timer = setInterval(() => {
+  watch = setInterval(() => {
     if (now() < end) return;
-    clearInterval(timer);
     say(ranOut);
     close();
   }, 250);

@@ -98,26 +98,37 @@ export class Browser {
    * Inspects the page as it stands: no errors, no violation of WCAG 2.2 AA in
    * either colour scheme, and screenshots where they are wanted.
    * @param {string} name of the screenshots
-   * @param {{expected?: RegExp}} options as for assertNoProblems
+   * @param {{expected?: RegExp, colours?: string[]}} options expected is as for
+   *   assertNoProblems; colours are the parts of a long page whose contrast
+   *   stands for that of the rest
    */
-  async inspect(name, { expected } = {}) {
+  async inspect(name, { expected, colours = [] } = {}) {
     for (const colorScheme of schemes) {
       await this.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      assert.deepEqual(await this.#violations(colorScheme), [], `axe on ${name}, ${colorScheme}`);
+      assert.deepEqual(await this.#violations(colorScheme, colours), [], `axe on ${name}, ${colorScheme}`);
       if (process.env.NOD_SCREENSHOTS) await this.#shoot(name, colorScheme);
     }
     await this.page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
     this.assertNoProblems(expected);
   }
 
-  /** What axe finds: every rule in the light, and in the dark the one that colours can break. */
-  async #violations(colorScheme) {
-    // No page of ours embeds another. Without the legacy mode each run opens a second page.
-    const axe = new AxeBuilder({ page: this.page }).setLegacyMode(true).options({ resultTypes: ['violations'] });
-    if (colorScheme === 'light') axe.withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']);
-    else axe.withRules('color-contrast');
-    const { violations } = await axe.analyze();
-    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target }) => target).join(', ')}`);
+  /** What axe finds: by every rule in the light, and in the dark by the one that colours can break. */
+  async #violations(colorScheme, colours) {
+    const found = [];
+    if (colorScheme === 'light') {
+      const axe = this.#axe().withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']);
+      found.push(...await violations(colours.length > 0 ? axe.disableRules('color-contrast') : axe));
+    }
+    if (colorScheme === 'dark' || colours.length > 0) {
+      const axe = this.#axe().withRules('color-contrast');
+      found.push(...await violations(colours.reduce((axe, part) => axe.include(part), axe)));
+    }
+    return found;
+  }
+
+  /** No page of ours embeds another, and without the legacy mode each run opens a second page. */
+  #axe() {
+    return new AxeBuilder({ page: this.page }).setLegacyMode(true).options({ resultTypes: ['violations'] });
   }
 
   async #shoot(name, colorScheme) {
@@ -134,6 +145,11 @@ export class Browser {
   close() {
     return this.context.close();
   }
+}
+
+async function violations(axe) {
+  const { violations } = await axe.analyze();
+  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ target }) => target).join(', ')}`);
 }
 
 /** Serves one page and its script on a port of its own: another origin than nod's. */
