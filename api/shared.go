@@ -42,10 +42,18 @@ func (s shared) render(c *gin.Context, e *wire.Error) {
 	c.Header("Content-Type", "text/html; charset=utf-8")
 	c.Header("Content-Security-Policy", web.ContentSecurityPolicy)
 	c.Status(e.Status)
-	page := web.MessagePage{Title: title(e.Status), What: e.Message, RequestID: wire.RequestID(c)}
+	page := web.MessagePage{Title: title(e.Status), What: e.Message, Do: advice(e.Status), RequestID: wire.RequestID(c)}
 	if err := s.Pages.Render(c.Writer, page); err != nil {
 		_ = c.Error(err)
 	}
+}
+
+// advice is what to do next; "" leaves it to the page.
+func advice(status int) string {
+	if status == http.StatusNotFound {
+		return "Check the address, or go to the start page."
+	}
+	return ""
 }
 
 func title(status int) string {

@@ -60,10 +60,20 @@ func AddressGroup(address string) string {
 
 // byCode finds the request that a code belongs to. A wrong guessable code costs
 // one try of every budget.
-func (s *Service) byCode(ctx context.Context, namespaceID, userID string, kind CodeKind, code account.Secret, budgets []Budget) (Request, error) {
+func (s *Service) byCode(ctx context.Context, namespaceID, userID string, kind CodeKind, code account.Secret, budgets []Budget) (*Request, error) {
 	k := Key{CodeHash: s.Codes.Hash(namespaceID, userID, kind, code.Reveal())}
 	if !kind.Guessable() {
-		return s.Store.Find(ctx, k)
+		return s.find(ctx, k)
 	}
-	return s.Store.Guess(ctx, k, budgets)
+	return s.guess(ctx, k, budgets)
+}
+
+func (s *Service) guess(ctx context.Context, k Key, budgets []Budget) (*Request, error) {
+	r, err := s.Store.Guess(ctx, k, budgets)
+	return &r, err
+}
+
+func (s *Service) find(ctx context.Context, k Key) (*Request, error) {
+	r, err := s.Store.Find(ctx, k)
+	return &r, err
 }

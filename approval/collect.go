@@ -35,17 +35,17 @@ type Collected struct {
 // ErrNotFound, ErrTooMany, ErrForbidden (a wait token is needed) as they are;
 // the context's error when the client left, and then nothing was redeemed.
 //
-// It is asleep for two minutes in ten thousand goroutines at once, so nothing
-// large is held by value here or in what it calls: a frame is stack that Go
-// does not give back.
+// It is asleep for two minutes in ten thousand goroutines at once, and a stack
+// that grew once stays: up to the sleep nothing large is passed by value, so
+// that all of it fits into 8 KiB (nodload hold).
 func (s *Service) Collect(ctx context.Context, h Holder, p Purpose, hold time.Duration) (*Collected, error) {
-	id, err := s.collectable(ctx, h, p)
+	id, err := s.collectable(ctx, &h, p)
 	if err != nil {
 		return nil, fmt.Errorf("collect: %w", err)
 	}
 	var out *Collected
 	slept, err := s.sleepOn(ctx, id, hold, true, func(r *Request, now time.Time) (err error) {
-		out, err = s.settle(ctx, h, *r, now)
+		out, err = s.settle(ctx, &h, r, now)
 		return err
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) Collect(ctx context.Context, h Holder, p Purpose, hold time.Du
 }
 
 // collectable is the id of the request that the holder may collect.
-func (s *Service) collectable(ctx context.Context, h Holder, p Purpose) (string, error) {
+func (s *Service) collectable(ctx context.Context, h *Holder, p Purpose) (string, error) {
 	r, err := s.held(ctx, h, p)
 	if err == nil {
 		err = h.showsToken(r)
@@ -86,8 +86,9 @@ func (s *Service) Watch(ctx context.Context, w Watcher, since int64, hold time.D
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	st := new(Status)
-	_, err = s.sleepOn(ctx, id, hold, false, func(r *Request, now time.Time) (err error) {
-		st.Request, err = s.runOut(ctx, *r, now)
+	_, err = s.sleepOn(ctx, id, hold, false, func(r *Request, now time.Time) error {
+		r, err := s.runOut(ctx, r, now)
+		st.Request = *r
 		if err == nil && st.Request.Version <= since && st.Request.State.Open() {
 			return ErrPending
 		}
@@ -118,23 +119,23 @@ func (s *Service) watched(ctx context.Context, w Watcher) (string, error) {
 
 // held finds what the holder's code belongs to and whether it is the holder's
 // to collect (I6).
-func (s *Service) held(ctx context.Context, h Holder, p Purpose) (Request, error) {
+func (s *Service) held(ctx context.Context, h *Holder, p Purpose) (*Request, error) {
 	ns := h.Client.NamespaceID
 	budgets := append(s.userBudgets(h.UserID, ns+"/"+h.Asked), s.addressBudget(h.Address), s.clientBudget(h.Client.ID))
 	r, err := s.byCode(ctx, ns, h.UserID, h.Kind, h.Code, budgets)
 	switch {
 	case err != nil:
-		return Request{}, err
+		return r, err
 	case r.NamespaceID != ns, r.Face != h.Face, r.Purpose != p,
 		r.Audience != "" && r.Audience != h.Client.ID:
-		return Request{}, ErrNotFound
+		return r, ErrNotFound
 	}
 	return r, nil
 }
 
 // showsToken is ErrForbidden when the request, or the client that wants to
 // collect it, asks for a wait token and there is none.
-func (h Holder) showsToken(r Request) error {
+func (h *Holder) showsToken(r *Request) error {
 	if (r.TokenNeeded || h.Client.RequireWaitToken) && !h.Token {
 		return ErrForbidden
 	}
@@ -143,7 +144,14 @@ func (h Holder) showsToken(r Request) error {
 
 // runOut makes an expiry true that time has brought and nobody has written yet.
 // ErrConflict when somebody was first.
-func (s *Service) runOut(ctx context.Context, r Request, now time.Time) (Request, error) {
+func (s *Service) runOut(ctx context.Context, r *Request, now time.Time) (*Request, error) {
+	if !r.State.Open() || untilEnd(r, now) > 0 {
+		return r, nil
+	}
+	return s.expire(ctx, r, now)
+}
+
+func (s *Service) expire(ctx context.Context, r *Request, now time.Time) (*Request, error) {
 	c, ok := r.expire(NewOp(), now)
 	if !ok {
 		return r, nil
@@ -151,11 +159,11 @@ func (s *Service) runOut(ctx context.Context, r Request, now time.Time) (Request
 	if err := s.apply(ctx, c); err != nil {
 		return r, err
 	}
-	return *c.Request, nil
+	return c.Request, nil
 }
 
 // settle is what a collector gets for the state the request is in.
-func (s *Service) settle(ctx context.Context, h Holder, r Request, now time.Time) (*Collected, error) {
+func (s *Service) settle(ctx context.Context, h *Holder, r *Request, now time.Time) (*Collected, error) {
 	r, err := s.runOut(ctx, r, now)
 	if err != nil {
 		return nil, err
@@ -171,7 +179,7 @@ func (s *Service) settle(ctx context.Context, h Holder, r Request, now time.Time
 
 // uncollectable says why a request in its state cannot be collected, nil when
 // it is approved.
-func (r Request) uncollectable() error {
+func (r *Request) uncollectable() error {
 	switch {
 	case r.State == Approved:
 		return nil
@@ -189,9 +197,9 @@ func (r Request) uncollectable() error {
 }
 
 // again hands the stored grant out once more, to the same collector.
-func again(h Holder, r Request, now time.Time) (*Collected, error) {
+func again(h *Holder, r *Request, now time.Time) (*Collected, error) {
 	if r.redeliverable(now, h.Client.ID, h.Address) {
-		return &Collected{Request: r, Grant: *r.Grant, Again: true}, nil
+		return &Collected{Request: *r, Grant: *r.Grant, Again: true}, nil
 	}
 	if !r.Grant.RevokedAt.IsZero() {
 		return nil, ErrDenied
@@ -203,16 +211,18 @@ func again(h Holder, r Request, now time.Time) (*Collected, error) {
 // it: a code of purpose add_credential is only checked when the ceremony
 // begins. Its errors are Collect's with hold 0.
 func (s *Service) Approved(ctx context.Context, h Holder, p Purpose) (Request, error) {
-	id, err := s.collectable(ctx, h, p)
+	id, err := s.collectable(ctx, &h, p)
 	if err != nil {
 		return Request{}, fmt.Errorf("check: %w", err)
 	}
 	var found Request
-	_, err = s.sleepOn(ctx, id, 0, false, func(r *Request, now time.Time) (err error) {
-		if found, err = s.runOut(ctx, *r, now); err != nil {
+	_, err = s.sleepOn(ctx, id, 0, false, func(r *Request, now time.Time) error {
+		r, err := s.runOut(ctx, r, now)
+		if err != nil {
 			return err
 		}
-		return found.uncollectable()
+		found = *r
+		return r.uncollectable()
 	})
 	if err != nil {
 		return Request{}, fmt.Errorf("check: %w", err)

@@ -55,7 +55,9 @@ func (s *Service) resolve(ctx context.Context, ref Ref, v Viewer) (r Request, er
 		r, err = s.Store.Find(ctx, Key{ID: ref.Secret.Reveal()})
 	case Typed:
 		budgets := append(s.userBudgets(v.User.ID, ""), s.addressBudget(v.Address))
-		r, err = s.byCode(ctx, v.User.NamespaceID, v.User.ID, KindOf(ref.Secret.Reveal()), ref.Secret, budgets)
+		var found *Request
+		found, err = s.byCode(ctx, v.User.NamespaceID, v.User.ID, KindOf(ref.Secret.Reveal()), ref.Secret, budgets)
+		r = *found
 	default:
 		err = ErrNotFound
 	}
@@ -90,7 +92,7 @@ func (s *Service) Opened(ctx context.Context, ref Ref, v Viewer) (Request, error
 func (s *Service) onRef(ctx context.Context, verb string, ref Ref, v Viewer, judge func(r Request, op string, now time.Time) (*Change, error)) (Request, error) {
 	found, err := s.resolve(ctx, ref, v)
 	if err == nil {
-		found, err = s.change(ctx, found.ID, judge)
+		found, err = s.change(ctx, &found, judge)
 	}
 	if err != nil {
 		return found, fmt.Errorf("%s: %w", verb, err)

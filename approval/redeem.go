@@ -12,7 +12,7 @@ import (
 
 // redeem is the mint: the commit of the redemption with its grant. ErrConflict
 // when somebody was first: whoever lost looks at what the winner left.
-func (s *Service) redeem(ctx context.Context, h Holder, r Request, now time.Time, first ...Change) (*Collected, error) {
+func (s *Service) redeem(ctx context.Context, h *Holder, r *Request, now time.Time, first ...Change) (*Collected, error) {
 	g, err := s.grant(ctx, h, r, now)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (s *Service) redeem(ctx context.Context, h Holder, r Request, now time.Time
 
 // grant fixes everything the token will say. Times are whole seconds: JWT
 // NumericDate, and a redelivery must be identical.
-func (s *Service) grant(ctx context.Context, h Holder, r Request, now time.Time) (Grant, error) {
+func (s *Service) grant(ctx context.Context, h *Holder, r *Request, now time.Time) (Grant, error) {
 	kid, err := s.KeyID(ctx, now)
 	if err != nil {
 		return Grant{}, fmt.Errorf("signing key: %w", err)
@@ -62,8 +62,7 @@ func (r Request) means() (amr []string, acr string) {
 // collected already, otherwise Collect's errors with hold 0.
 func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first ...Change) (*Collected, error) {
 	var out *Collected
-	_, err := s.sleepOn(ctx, requestID, 0, false, func(seen *Request, now time.Time) (err error) {
-		r := *seen
+	_, err := s.sleepOn(ctx, requestID, 0, false, func(r *Request, now time.Time) (err error) {
 		if r.Face != h.Face || r.NamespaceID != h.Client.NamespaceID {
 			return ErrNotFound
 		}
@@ -76,7 +75,7 @@ func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first 
 		if err = r.uncollectable(); err != nil {
 			return err
 		}
-		out, err = s.redeem(ctx, h, r, now, first...)
+		out, err = s.redeem(ctx, &h, r, now, first...)
 		return err
 	})
 	if err != nil {
@@ -100,7 +99,7 @@ func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, 
 		UserID: u.ID, Match: account.MatchNone, CreatedAt: now, Expires: now, State: Approved,
 		Decision: &Decision{By: ByPasskey, UserID: u.ID, PasskeyID: p.PasskeyID, PasskeyName: p.PasskeyName, At: now},
 	}
-	g, err := s.grant(ctx, h, r, now)
+	g, err := s.grant(ctx, &h, &r, now)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}

@@ -192,7 +192,7 @@ func (s *Service) Authorize(ctx context.Context, t Target, code account.Secret, 
 	if found.Purpose != t.Purpose {
 		return Request{}, fmt.Errorf("authorize: %w", ErrNotFound)
 	}
-	return s.change(ctx, found.ID, func(r Request, op string, now time.Time) (*Change, error) {
+	return s.change(ctx, found, func(r Request, op string, now time.Time) (*Change, error) {
 		switch {
 		case r.State == Approved:
 			return &Change{Op: op, Effects: with}, nil
@@ -221,11 +221,11 @@ func (s *Service) InvalidateAll(ctx context.Context, t Target, with ...Effect) (
 
 // Cancel takes back the request that the holder holds: the new device gave up.
 func (s *Service) Cancel(ctx context.Context, h Holder, p Purpose) error {
-	found, err := s.held(ctx, h, p)
+	found, err := s.held(ctx, &h, p)
 	if err != nil {
 		return fmt.Errorf("cancel: %w", err)
 	}
-	_, err = s.change(ctx, found.ID, func(r Request, op string, now time.Time) (*Change, error) {
+	_, err = s.change(ctx, found, func(r Request, op string, now time.Time) (*Change, error) {
 		if c, ok := r.cancel(op, now, ByHolder); ok && r.State.Open() {
 			return &c, nil
 		}
@@ -295,16 +295,12 @@ func (s *Service) Spend(ctx context.Context, with ...Effect) error {
 	return s.apply(ctx, Change{Op: NewOp(), Effects: with})
 }
 
-// change reads the request, judges it and applies the judgement, again from the
-// start when somebody else was faster. A nil change means there is nothing to
-// do. It returns the request as it then stands.
-func (s *Service) change(ctx context.Context, id string, judge func(r Request, op string, now time.Time) (*Change, error)) (Request, error) {
-	op := NewOp() // outside the loop: an op that conflicted was not applied
+// change judges a request that was just found and applies the judgement; when
+// somebody else was faster it reads it and judges again. A nil change means
+// there is nothing to do. It returns the request as it then stands.
+func (s *Service) change(ctx context.Context, found *Request, judge func(r Request, op string, now time.Time) (*Change, error)) (Request, error) {
+	op, r := NewOp(), *found // one op for all tries: an op that conflicted was not applied
 	for range maxConflicts {
-		r, err := s.Store.Find(ctx, Key{ID: id})
-		if err != nil {
-			return Request{}, err
-		}
 		now, err := s.Store.Now(ctx)
 		if err != nil {
 			return Request{}, err
@@ -321,8 +317,11 @@ func (s *Service) change(ctx context.Context, id string, judge func(r Request, o
 		case !errors.Is(err, ErrConflict):
 			return Request{}, err
 		}
+		if r, err = s.Store.Find(ctx, Key{ID: found.ID}); err != nil {
+			return Request{}, err
+		}
 	}
-	return Request{}, fmt.Errorf("request %s: %w", id, ErrUnavailable)
+	return Request{}, fmt.Errorf("request %s: %w", found.ID, ErrUnavailable)
 }
 
 // apply commits and then wakes: first this node's sleepers, then the others'.

@@ -204,7 +204,7 @@ func (r Request) redeem(op string, g Grant) Change {
 
 // redeliverable says whether the stored grant may be handed out again: to the
 // same collector, within the window, unless it was revoked (I7).
-func (r Request) redeliverable(now time.Time, clientID, address string) bool {
+func (r *Request) redeliverable(now time.Time, clientID, address string) bool {
 	g := r.Grant
 	return r.State == Redeemed && g != nil && g.RevokedAt.IsZero() &&
 		g.Audience == clientID && g.Address == address &&

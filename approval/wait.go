@@ -14,8 +14,7 @@ const retryStore = time.Second
 // ErrPending means sleep on, ErrConflict look again at once; anything else ends
 // the wait. An unreachable store does not end it, only the hold does.
 func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, holds bool, look func(*Request, time.Time) error) (slept bool, err error) {
-	over := time.NewTimer(hold)
-	defer over.Stop()
+	over := time.Now().Add(hold)
 	// Watch first: a verdict committed from here on leaves a token in seat.wake,
 	// so the read below sees it or the sleep ends at once. The other way round,
 	// a verdict between read and watch would be slept through.
@@ -41,27 +40,28 @@ func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, ho
 			return slept, err
 		}
 		slept = true
-		if end, err := s.sleep(ctx, seat, over, next); end {
+		if end, err := s.sleep(ctx, seat, next, time.Until(over)); end {
 			return slept, err
 		}
 	}
 }
 
-// sleep lasts until a wake, the next look, the end of the hold, a drain or the
-// client's leaving; end says that the wait is over.
-func (s *Service) sleep(ctx context.Context, seat *seat, over *time.Timer, next time.Duration) (end bool, err error) {
-	look := time.NewTimer(next)
-	defer look.Stop()
+// sleep lasts until a wake, the next look, the end of the hold (left), a drain or
+// the client's leaving; end says that the wait is over.
+func (s *Service) sleep(ctx context.Context, seat *seat, next, left time.Duration) (end bool, err error) {
+	alarm := time.NewTimer(min(next, left))
+	defer alarm.Stop()
 	select {
 	case <-seat.wake:
 		if seat.replaced.Load() {
 			return true, ErrPending
 		}
 		return false, nil
-	case <-look.C:
+	case <-alarm.C:
+		if left <= next {
+			return true, ErrPending
+		}
 		return false, nil
-	case <-over.C:
-		return true, ErrPending
 	case <-s.Hub.draining:
 		return true, ErrPending
 	case <-ctx.Done():
@@ -73,12 +73,12 @@ func (s *Service) read(ctx context.Context, id string) (*Request, time.Time, err
 	if err := ctx.Err(); err != nil { // the client left: nothing is redeemed for it
 		return nil, time.Time{}, err
 	}
-	r, err := s.Store.Find(ctx, Key{ID: id})
+	r, err := s.find(ctx, Key{ID: id})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	now, err := s.Store.Now(ctx)
-	return &r, now, err
+	return r, now, err
 }
 
 // untilEnd is when time alone changes what a look finds.

@@ -136,7 +136,7 @@ func (f *face) beginAddByCode(c *gin.Context, who *caller, in addBody) (any, err
 	if err != nil {
 		return nil, err
 	}
-	r, err := f.Service.Approved(ctx, h, approval.AddCredential)
+	r, err := f.Service.Approved(ctx, *h, approval.AddCredential)
 	if err != nil {
 		return nil, who.waitError(err, true)
 	}

@@ -149,7 +149,7 @@ var requestLines = map[approval.EventName]line{
 	approval.EventExpired:      {words: "Nobody answered in time: %s"},
 	approval.EventLapsed:       {words: "Approved, but never used: %s"},
 	approval.EventRedeemed:     {words: "The device was let in: %s"},
-	approval.EventGrantRevoked: {words: "Taken back: %s"},
+	approval.EventGrantRevoked: {words: "The app took back its code after %s"},
 }
 
 // by is an event and what it rests on.

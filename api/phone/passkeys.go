@@ -81,7 +81,7 @@ func (f *face) deletePasskey(c *gin.Context, who visitor) error {
 	_, err = f.Directory.RevokePasskey(c.Request.Context(), who.User, p, true)
 	switch {
 	case errors.Is(err, approval.ErrForbidden):
-		return f.showPasskeys(c, who, http.StatusConflict, "That is your last passkey, so it stays. Make another one first.")
+		return f.showPasskeys(c, who, http.StatusConflict, "That is your last passkey, so it stays. Ask for an invitation and make another one first.")
 	case err != nil:
 		return err
 	}

@@ -44,23 +44,28 @@ func AccessLog(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := time.Now()
 		c.Next()
-		status := cmp.Or(c.GetInt(keyStatus), c.Writer.Status())
-		attrs := []slog.Attr{
-			slog.String("method", c.Request.Method),
-			slog.String("route", c.FullPath()),
-			slog.Int("status", status),
-			slog.Duration("took", time.Since(began)),
-			slog.String("address", Address(c)),
-			slog.String("request_id", RequestID(c)),
-		}
-		if notes, ok := c.Get(keyNotes); ok {
-			attrs = append(attrs, notes.([]slog.Attr)...)
-		}
-		if last := c.Errors.Last(); last != nil {
-			attrs = append(attrs, slog.Any("error", last.Err))
-		}
-		log.LogAttrs(c.Request.Context(), level(status), "request", attrs...)
+		report(c, log, time.Since(began))
 	}
+}
+
+// report is a function of its own so that a held call does not carry its frame.
+func report(c *gin.Context, log *slog.Logger, took time.Duration) {
+	status := cmp.Or(c.GetInt(keyStatus), c.Writer.Status())
+	attrs := []slog.Attr{
+		slog.String("method", c.Request.Method),
+		slog.String("route", c.FullPath()),
+		slog.Int("status", status),
+		slog.Duration("took", took),
+		slog.String("address", Address(c)),
+		slog.String("request_id", RequestID(c)),
+	}
+	if notes, ok := c.Get(keyNotes); ok {
+		attrs = append(attrs, notes.([]slog.Attr)...)
+	}
+	if last := c.Errors.Last(); last != nil {
+		attrs = append(attrs, slog.Any("error", last.Err))
+	}
+	log.LogAttrs(c.Request.Context(), level(status), "request", attrs...)
 }
 
 // Recover turns a panic into an internal error, with its stack in the log.

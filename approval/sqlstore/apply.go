@@ -57,7 +57,7 @@ func (t *tx) apply(ctx context.Context, c approval.Change) error {
 		return err
 	}
 	for i, e := range c.Effects {
-		if err := t.effect(ctx, e, fmt.Sprintf("%s/%d", c.Op, i)); err != nil {
+		if err := t.effect(ctx, e, c.Op, i); err != nil {
 			return fmt.Errorf("%T: %w", e, err)
 		}
 	}

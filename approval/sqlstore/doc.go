@@ -11,8 +11,9 @@
 // queued, at most maxGroup jobs, runs each within a savepoint of one BEGIN
 // IMMEDIATE transaction, commits once and answers all. So a failing job takes
 // back its own writes only, 64 writers cost one fsync instead of 64, and there
-// is no goroutine to own: the work is done by those who wait for it. An answer
-// leaves only after the commit. A leader serves one group and then passes on.
+// is no goroutine to own: the work is done by those who wait for it, on a stack
+// lent to them. An answer leaves only after the commit. A leader serves one group
+// and then passes on.
 //
 // A caller whose context ends leaves at once with an error matching
 // approval.ErrUnavailable; if its job was already taken, what it wrote may

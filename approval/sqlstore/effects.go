@@ -8,13 +8,13 @@ import (
 	"github.com/nod-auth/nod/approval/account"
 )
 
-// effect makes one effect true. id is unique to it and the same on a retry.
-func (t *tx) effect(ctx context.Context, e approval.Effect, id string) error {
+// effect makes the effect with index i of the operation op true.
+func (t *tx) effect(ctx context.Context, e approval.Effect, op string, i int) error {
 	switch e := e.(type) {
 	case approval.Spend:
 		return t.spend(ctx, e)
 	case approval.Deliver:
-		return t.deliver(ctx, id, e)
+		return t.deliver(ctx, fmt.Sprintf("%s/%d", op, i), e)
 	case approval.KeepReceipt:
 		return t.keepReceipt(ctx, e.Receipt)
 	case approval.CountPasskey:
@@ -67,6 +67,8 @@ func (t *tx) spend(ctx context.Context, e approval.Spend) error {
 	return t.must(ctx, approval.ErrReplayed, query, string(e.Box), e.Key, micros(e.Until))
 }
 
+// deliver puts a message into the outbox. id is unique to it and the same on a
+// retry.
 func (t *tx) deliver(ctx context.Context, id string, e approval.Deliver) error {
 	const query = `INSERT INTO outbox (id, seq, topic, key, body, created_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`
 	_, err := t.exec(ctx, query, id, t.next(t.now), string(e.Topic), e.Key, blob(e.Body), micros(t.now), micros(e.Until))

@@ -15,14 +15,15 @@ import (
 // commit of the tries.
 func (s *Store) Guess(ctx context.Context, k approval.Key, budgets []approval.Budget) (approval.Request, error) {
 	var found approval.Request
-	err := s.write(ctx, "guess", func(ctx context.Context, t *tx) (err error) {
+	err := s.write(ctx, "guess", func(ctx context.Context, t *tx) error {
 		for _, b := range budgets {
 			if err := t.try(ctx, b); err != nil {
 				return fmt.Errorf("budget %s: %w", b.Key, err)
 			}
 		}
-		switch found, err = find(ctx, t.statements, k); {
+		switch r, err := find(ctx, t.statements, k); {
 		case err == nil:
+			found = *r
 			return errUndo
 		case errors.Is(err, sql.ErrNoRows):
 			return nil

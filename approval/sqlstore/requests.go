@@ -21,13 +21,22 @@ func scanRequest(from row) (r approval.Request, err error) {
 	return r, err
 }
 
+func scanFound(from row) (*approval.Request, error) {
+	r, err := scanRequest(from)
+	return &r, err
+}
+
 // Find implements approval.Store.
 func (s *Store) Find(ctx context.Context, k approval.Key) (approval.Request, error) {
 	r, err := find(ctx, s.reads, k)
-	return r, fault("find request", err)
+	if err != nil {
+		return approval.Request{}, fault("find request", err)
+	}
+	return *r, nil
 }
 
-func find(ctx context.Context, s *statements, k approval.Key) (approval.Request, error) {
+// find's answer is a pointer for the sake of a waiter's stack, see stacks.
+func find(ctx context.Context, s *statements, k approval.Key) (*approval.Request, error) {
 	const (
 		byID     = `SELECT ` + requestColumns + ` FROM requests WHERE id = $1`
 		byHandle = `SELECT ` + requestColumns + ` FROM requests WHERE handle_hash = $1`
@@ -35,13 +44,13 @@ func find(ctx context.Context, s *statements, k approval.Key) (approval.Request,
 	)
 	switch {
 	case k.ID != "":
-		return one(ctx, s, scanRequest, byID, k.ID)
+		return one(ctx, s, scanFound, byID, k.ID)
 	case len(k.Handle) > 0:
-		return one(ctx, s, scanRequest, byHandle, k.Handle)
+		return one(ctx, s, scanFound, byHandle, k.Handle)
 	case len(k.CodeHash) > 0:
-		return one(ctx, s, scanRequest, byCode, k.CodeHash)
+		return one(ctx, s, scanFound, byCode, k.CodeHash)
 	default:
-		return approval.Request{}, sql.ErrNoRows
+		return nil, sql.ErrNoRows
 	}
 }
 

@@ -12,7 +12,8 @@ type statements struct {
 	on interface {
 		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 	}
-	known sync.Map // text -> *sql.Stmt
+	known  sync.Map // text -> *sql.Stmt
+	stacks *stacks  // where one and list run; nil: on the caller's
 }
 
 func newStatements(on interface {
@@ -69,36 +70,55 @@ func (s *statements) close() {
 type row interface{ Scan(dest ...any) error }
 
 // list reads all rows.
-func list[T any](ctx context.Context, s *statements, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	st, err := s.prepared(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := st.QueryContext(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
+func list[T any](ctx context.Context, s *statements, scan func(row) (T, error), query string, args ...any) (found []T, err error) {
+	err = s.read(ctx, func(ctx context.Context) error {
+		st, err := s.prepared(ctx, query)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
+		rows, err := st.QueryContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			v, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			found = append(found, v)
+		}
+		return rows.Err()
+	})
+	return found, err
 }
 
 // one reads one row; sql.ErrNoRows, which fault turns into approval.ErrNotFound,
 // when there is none.
-func one[T any](ctx context.Context, s *statements, scan func(row) (T, error), query string, args ...any) (T, error) {
-	st, err := s.prepared(ctx, query)
-	if err != nil {
-		var none T
-		return none, err
+func one[T any](ctx context.Context, s *statements, scan func(row) (T, error), query string, args ...any) (found T, err error) {
+	err = s.read(ctx, func(ctx context.Context) error {
+		st, err := s.prepared(ctx, query)
+		if err == nil {
+			found, err = scan(st.QueryRowContext(ctx, args...))
+		}
+		return err
+	})
+	return found, err
+}
+
+// read runs a read on a stack of the pool, if there is one. What has begun is
+// not broken off when ctx ends: reads are short, and watching a context costs
+// two goroutines each, one of database/sql and one of the driver, half as much as
+// the read itself.
+func (s *statements) read(ctx context.Context, do func(context.Context) error) (err error) {
+	if s.stacks == nil {
+		return do(ctx)
 	}
-	return scan(st.QueryRowContext(ctx, args...))
+	notRun := s.stacks.do(ctx, func() { err = do(context.WithoutCancel(ctx)) })
+	if notRun != nil {
+		return notRun
+	}
+	return err
 }
 
 func scanText(r row) (v string, err error) { err = r.Scan(&v); return v, err }

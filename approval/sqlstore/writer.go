@@ -55,6 +55,7 @@ type writer struct {
 	conn   *connection // nil before the first use and after a failure
 	seq    int64       // of the last audit row
 	closed bool
+	stack  stack // see stacks
 
 	mu    sync.Mutex
 	queue []*job
@@ -88,7 +89,7 @@ func (w *writer) do(ctx context.Context, do func(context.Context, *tx) error) er
 		select {
 		case <-j.done:
 		case w.lead <- struct{}{}:
-			w.turn()
+			w.serve()
 		case <-ctx.Done():
 			if !j.answered() {
 				return ctx.Err() // run skips the job when it was not taken yet
@@ -119,9 +120,17 @@ func (w *writer) take() []*job {
 	return group
 }
 
-// turn serves one group and passes the lead on.
-func (w *writer) turn() {
+// serve serves one group, on the writer's stack, and passes the lead on.
+func (w *writer) serve() {
 	defer func() { <-w.lead }()
+	if w.closed { // and the stack with it
+		w.turn()
+		return
+	}
+	w.stack.run(w.turn)
+}
+
+func (w *writer) turn() {
 	group := w.take()
 	if len(group) == 0 {
 		return
@@ -234,5 +243,6 @@ func (w *writer) close() {
 	w.lead <- struct{}{}
 	w.closed = true
 	w.drop()
+	w.stack.end()
 	<-w.lead
 }

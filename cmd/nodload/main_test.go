@@ -22,13 +22,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// maxStack is how much stack a held wait may use, in KiB: 8 for the goroutine of
+// its connection, 2 to 4 for net/http's, which notices that the client left, and
+// a little for the rest of the server. What exceeds it is a large frame or a deep
+// call on the way to the sleep, which doubles the 8 for as long as it sleeps.
+const maxStack = 15
+
 func TestMeasurements_run_against_a_server_of_their_own(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("memory and processor time are read from /proc, which needs Linux")
 	}
 	before := leftovers(t)
 	for _, args := range [][]string{
-		{"hold", "-n", "20", "--fills", "2", "--json"},
+		{"hold", "-n", "500", "--fills", "1", "--json"},
 		{"wake", "-n", "20", "--samples", "5", "--json"},
 		{"flows", "-c", "2", "-d", "300ms", "--json"},
 	} {
@@ -49,6 +55,9 @@ func TestMeasurements_run_against_a_server_of_their_own(t *testing.T) {
 				t.Fatalf("got %d rows\n%s", len(r.Rows), out.String())
 			}
 			for _, row := range r.Rows {
+				if strings.Contains(row.Name, "stack") && row.Value > maxStack {
+					t.Errorf("%s: got %.1f KiB, want at most %d", row.Name, row.Value, maxStack)
+				}
 				if row.Value < 0 || row.Name == "complete flows" && row.Value < 1 {
 					t.Errorf("%s: got %v %s", row.Name, row.Value, row.Unit)
 				}
