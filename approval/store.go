@@ -8,9 +8,10 @@ import (
 // Store is the durable truth. What every backend promises, and the suite in
 // approval/storetest checks:
 //
-//   - Every method is safe for concurrent use, may block on I/O until ctx ends,
-//     and reports an error matching ErrUnavailable when the truth cannot be
-//     reached; then nothing was decided, though a write may have happened.
+//   - Every method is safe for concurrent use and may block on I/O; it does not
+//     begin once ctx has ended, but what has begun may be finished. It reports an
+//     error matching ErrUnavailable when the truth cannot be reached; then
+//     nothing was decided, though a write may have happened.
 //   - Reads see what was committed when they began.
 type Store interface {
 	// Now is the one clock (I8), in UTC with microseconds.
