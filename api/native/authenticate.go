@@ -29,22 +29,14 @@ func (b assertionBody) read() (name string, a webauthn.Assertion, err error) {
 	if name, err = username(b.Username); err != nil {
 		return "", a, err
 	}
-	for _, m := range []struct {
-		into  *[]byte
-		field string
-		text  string
-	}{
+	err = binaries("assertion_payload", []binaryMember{
 		{&a.Challenge, "challenge", b.Assertion.Challenge},
 		{&a.CredentialID, "credential_id", b.Assertion.CredentialID},
 		{&a.ClientData, "client_data", b.Assertion.ClientData},
 		{&a.AuthenticatorData, "authenticator_data", b.Assertion.AuthenticatorData},
 		{&a.Signature, "signature", b.Assertion.Signature},
-	} {
-		if *m.into, err = binary("assertion_payload."+m.field, m.text); err != nil {
-			return "", a, err
-		}
-	}
-	return name, a, nil
+	})
+	return name, a, err
 }
 
 // assertionInit is what both ceremonies with an existing passkey begin with.

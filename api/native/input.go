@@ -166,6 +166,23 @@ func secretCode(field, text string) (account.Secret, error) {
 	return account.Secret(text), nil
 }
 
+// binaryMember is one member to be read, and where it goes.
+type binaryMember struct {
+	into  *[]byte
+	field string
+	text  string
+}
+
+// binaries reads the members of a ceremony's answer, which is called payload.
+func binaries(payload string, members []binaryMember) (err error) {
+	for _, m := range members {
+		if *m.into, err = binary(payload+"."+m.field, m.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // binary reads one base64url member of a ceremony's answer. Padding is let
 // through; nothing else is.
 func binary(field, text string) ([]byte, error) {

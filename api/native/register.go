@@ -57,21 +57,13 @@ func (b attestationBody) read() (name string, a webauthn.Attestation, err error)
 	if name, err = username(b.Username); err != nil {
 		return "", a, err
 	}
-	for _, m := range []struct {
-		into  *[]byte
-		field string
-		text  string
-	}{
+	err = binaries("attestation_payload", []binaryMember{
 		{&a.Challenge, "challenge", b.Attestation.Challenge},
 		{&a.CredentialID, "credential_id", b.Attestation.CredentialID},
 		{&a.ClientData, "client_data", b.Attestation.ClientData},
 		{&a.AttestationObject, "attestation_data", b.Attestation.Object},
-	} {
-		if *m.into, err = binary("attestation_payload."+m.field, m.text); err != nil {
-			return "", a, err
-		}
-	}
-	return name, a, nil
+	})
+	return name, a, err
 }
 
 type registerBody struct {

@@ -85,7 +85,7 @@ func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	if err := s.setUp(ctx); err != nil {
-		s.Close()
+		_ = s.Close() // err says what is wrong
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	return s, nil

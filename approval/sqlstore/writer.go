@@ -180,7 +180,7 @@ func (w *writer) commit(ctx context.Context, group []*job) (err error) {
 // savepoint is gone.
 func (w *writer) run(ctx context.Context, c *connection, j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
-		return nil // its caller left
+		return nil //nolint:nilerr // its caller left; the others' transaction goes on
 	}
 	if _, err := c.exec(ctx, `SAVEPOINT job`); err != nil {
 		return fmt.Errorf("savepoint: %w", err)
@@ -234,7 +234,7 @@ func (w *writer) connected(ctx context.Context) (*connection, error) {
 func (w *writer) drop() {
 	if w.conn != nil {
 		w.conn.statements.close()
-		w.conn.raw.Close()
+		_ = w.conn.raw.Close() // it rolls back, or is broken anyhow
 		w.conn = nil
 	}
 }
