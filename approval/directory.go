@@ -282,11 +282,16 @@ func requiredText(field, s string, max int) (string, error) {
 }
 
 // newClientID draws 256 bits in the form the native contract describes: base64
-// text of 44 characters.
+// text of 44 characters. None begins with a dash: it would read as a flag where
+// somebody types it.
 func newClientID() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return base64.URLEncoding.EncodeToString(b[:])
+	for {
+		var b [32]byte
+		rand.Read(b[:]) // never fails, Go 1.24 and later
+		if id := base64.URLEncoding.EncodeToString(b[:]); id[0] != '-' {
+			return id
+		}
+	}
 }
 
 func randomHex(n int) string {

@@ -2,6 +2,7 @@ package webauthn_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -101,7 +102,8 @@ func TestBeginAuthenticate_forNobodyLooksLikeSomebodyAndIsStable(t *testing.T) {
 		w.ok(err)
 		return o
 	}
-	real, one, again, other := begin(&w.alice, "alice"), begin(nil, "zoe"), begin(nil, "zoe"), begin(nil, "zed")
+	zoe, zed, bareName := w.nobody("zoe"), w.nobody("zed"), w.nobody("bare")
+	real, one, again, other := begin(&w.alice, "alice"), begin(nil, zoe), begin(nil, zoe), begin(nil, zed)
 	if !cmp.Equal(one.AllowCredentials, again.AllowCredentials) {
 		t.Errorf("same name: got %v, want %v", again.AllowCredentials, one.AllowCredentials)
 	}
@@ -118,15 +120,30 @@ func TestBeginAuthenticate_forNobodyLooksLikeSomebodyAndIsStable(t *testing.T) {
 	}
 	restarted, err := webauthn.New(w.config)
 	w.ok(err)
-	after, err := restarted.BeginAuthenticate(t.Context(), w.client, nil, "zoe")
+	after, err := restarted.BeginAuthenticate(t.Context(), w.client, nil, zoe)
 	w.ok(err)
 	if !cmp.Equal(after.AllowCredentials, o) {
 		t.Errorf("after a restart: got %v, want %v", after.AllowCredentials, o)
 	}
-	bare := w.newUser("bare")
-	if got := begin(&bare, "bare"); len(got.AllowCredentials) != 1 {
+	bare := w.newUser(bareName)
+	if got := begin(&bare, bareName); len(got.AllowCredentials) != 1 {
 		t.Errorf("user without passkeys: got %v, want one invented", got.AllowCredentials)
 	}
+}
+
+// nobody is a name that no user has and whose invented credential is shown: one
+// in 128 is left out, as a real one would be.
+func (w *world) nobody(name string) string {
+	for i := range 20 {
+		tried := fmt.Sprint(name, i)
+		o, err := w.BeginAuthenticate(w.Context(), w.client, nil, tried)
+		w.ok(err)
+		if len(o.AllowCredentials) > 0 {
+			return tried
+		}
+	}
+	w.Fatal("twenty invented credentials in a row are left out")
+	return ""
 }
 
 func TestAuthenticate_forNobodyFailsLikeWrongPasskey(t *testing.T) {
@@ -142,14 +159,15 @@ func TestAuthenticate_forNobodyFailsLikeWrongPasskey(t *testing.T) {
 		wants(t, name, err, approval.ErrMismatch)
 		return err.Error()
 	}
-	if got, want := wrong(nil, "zoe"), wrong(&w.alice, "alice"); got != want {
+	zoe := w.nobody("zoe")
+	if got, want := wrong(nil, zoe), wrong(&w.alice, "alice"); got != want {
 		t.Errorf("even the log tells them apart: got %q, want %q", got, want)
 	}
 	// A good passkey of somebody else's is no better.
-	o, err := w.BeginAuthenticate(t.Context(), w.client, nil, "zoe")
+	o, err := w.BeginAuthenticate(t.Context(), w.client, nil, zoe)
 	w.ok(err)
 	o.AllowCredentials = nil
-	_, err = w.Authenticate(t.Context(), w.holder(), "zoe", w.answered(w.phone, appOrigin, o))
+	_, err = w.Authenticate(t.Context(), w.holder(), zoe, w.answered(w.phone, appOrigin, o))
 	wants(t, "another's passkey", err, approval.ErrMismatch)
 }
 

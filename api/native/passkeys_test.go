@@ -138,8 +138,12 @@ func TestAuthenticate_beginsAlikeForSomebodyUnknown(t *testing.T) {
 	init := func(name string) apitest.Reply {
 		return app.Post("/authenticate/fido2/init", "", M{"username": name}).Want(http.StatusOK)
 	}
-	first, second, known := init("nobody"), init("nobody"), init("ada")
 	payload := func(r apitest.Reply) M { return r.JSON["assertion_payload"].(M) }
+	nobody := "nobody"
+	for payload(init(nobody))["allowCredentials"] == nil { // one list in 128 is left out, as a real one would be
+		nobody += "!"
+	}
+	first, second, known := init(nobody), init(nobody), init("ada")
 	if diff := cmp.Diff(payload(first)["allowCredentials"], payload(second)["allowCredentials"]); diff != "" {
 		t.Errorf("the invented credentials changed:\n%s", diff)
 	}
