@@ -155,8 +155,7 @@ requests are canceled at once, those of people who are about to approve included
 	return c
 }
 
-// addClientID adds --client-id, which also works for the one id in 64 that
-// begins with a dash and cannot be a plain argument.
+// addClientID adds --client-id, for those who would rather name what they give.
 func addClientID(c *cobra.Command) *string {
 	return c.Flags().String("client-id", "", "the client, if it is not an argument")
 }
