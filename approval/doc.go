@@ -31,7 +31,11 @@
 // numbers are derived from the request's id with a secret key, so that none is
 // ever stored, not even to be shown in a choice of three. A passkey sign-in
 // that answers with a token is a Request born redeemed, so that one record and
-// one revocation serve every token nod hands out.
+// one revocation serve every token nod hands out. Ending a user, a passkey or a
+// client cancels what hangs on it in the same transaction as far as it was there
+// to see; what another caller began in the moment before is canceled right after
+// and could not be redeemed meanwhile (cancelAll), so that an endless stream of
+// new requests cannot hold the ending up.
 //
 // The package does no I/O of its own. Service and Hub are safe for concurrent
 // use; Run owns every goroutine.
