@@ -45,6 +45,7 @@ type Accounts interface {
 	account.Namespaces
 	account.Users
 	account.Passkeys
+	account.Phones
 	account.Clients
 	account.Sessions
 	account.Invitations
@@ -72,6 +73,7 @@ type Config struct {
 	Ceremonies *webauthn.Ceremonies
 	Ring       *token.Ring
 	Pages      *web.Pages
+	Push       phone.Push // nil: this server reaches no phone
 	Pacer      approval.Pacer
 	Ready      func(context.Context) error // nil while requests can be served
 	Metrics    prometheus.Registerer
@@ -124,7 +126,7 @@ func (c Config) engine() (*gin.Engine, error) {
 	})
 	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /enrol, /passkeys, /activity, /phone
 		PublicURL: c.PublicURL, Service: c.Service, Directory: c.Directory, Accounts: c.Accounts,
-		Ceremonies: c.Ceremonies, Pages: c.Pages, Pacer: c.Pacer,
+		Ceremonies: c.Ceremonies, Pages: c.Pages, Push: c.Push, Pacer: c.Pacer,
 	})
 	if err != nil {
 		return nil, err

@@ -57,6 +57,7 @@ type EventName string
 const (
 	EventRequested    EventName = "request.created"
 	EventOpened       EventName = "request.opened"
+	EventOpenedAgain  EventName = "request.opened_again"
 	EventMismatched   EventName = "request.mismatched"
 	EventApproved     EventName = "request.approved"
 	EventDenied       EventName = "request.denied"
@@ -76,6 +77,9 @@ const (
 	EventPasskeyRenamed   EventName = "passkey.renamed"
 	EventPasskeyRevoked   EventName = "passkey.revoked"
 	EventPasskeySuspect   EventName = "passkey.suspended"
+	EventPhoneAdded       EventName = "phone.added"
+	EventPhoneRemoved     EventName = "phone.removed"
+	EventPhoneGone        EventName = "phone.gone" // its provider says so
 	EventClientCreated    EventName = "client.created"
 	EventClientKeyAdded   EventName = "client.key_added"
 	EventClientKeyRemoved EventName = "client.key_removed"
@@ -123,6 +127,25 @@ type (
 	// KeepPasskey is ErrForbidden when the user would be left with no active
 	// passkey: the last one cannot be removed by accident.
 	KeepPasskey struct{ UserID string }
+	// AddPhone stores a new phone: ErrExists when its hash is known, ErrTooMany
+	// above account.MaxPhones. RefreshPhone notes that its software registered it
+	// again, RemovePhone takes it away; both ErrNotFound when it is not the user's.
+	AddPhone     struct{ Phone account.Phone }
+	RefreshPhone struct {
+		ID, UserID string
+		Name       string
+		Sealed     []byte
+	}
+	RemovePhone struct{ ID, UserID string }
+	// NotePhone keeps what a provider answered: with an empty Fault it took what
+	// it was given. A phone that is gone is no error.
+	NotePhone struct{ ID, Fault string }
+	// SetPrompting writes a row whose version was From, 0 when there was none;
+	// ErrConflict when it is another by now.
+	SetPrompting struct {
+		From int64
+		Is   Prompting
+	}
 	// AddUser is ErrExists when the name is taken in the namespace.
 	AddUser struct{ User account.User }
 	// SetUserStatus is ErrConflict when From is not the user's status.
@@ -130,7 +153,7 @@ type (
 		ID       string
 		From, To account.UserStatus
 	}
-	// DeleteUser removes the user, the passkeys, sessions and invitations.
+	// DeleteUser removes the user, the passkeys, phones, sessions and invitations.
 	DeleteUser struct{ ID string }
 	// AddInvitation stores one; SpendInvitation uses it up, ErrReplayed when it
 	// was or its time is over.
@@ -157,6 +180,11 @@ func (AddPasskey) effect()       {}
 func (RenamePasskey) effect()    {}
 func (SetPasskeyStatus) effect() {}
 func (KeepPasskey) effect()      {}
+func (AddPhone) effect()         {}
+func (RefreshPhone) effect()     {}
+func (RemovePhone) effect()      {}
+func (NotePhone) effect()        {}
+func (SetPrompting) effect()     {}
 func (AddUser) effect()          {}
 func (SetUserStatus) effect()    {}
 func (DeleteUser) effect()       {}
@@ -181,8 +209,12 @@ const (
 // Topic says who delivers an outbox row.
 type Topic string
 
-// TopicPrompt is a push prompt for a new request.
-const TopicPrompt Topic = "prompt"
+// The topics: a prompt for a new request, keyed by its id; a Notice (its JSON is
+// the body) for a user, keyed by theirs.
+const (
+	TopicPrompt Topic = "prompt"
+	TopicNotice Topic = "notice"
+)
 
 // Receipt is the evidence of an approval: what was shown, and the passkey's
 // signature over it. The challenge is SHA-256(tag, Random, Record).

@@ -44,7 +44,7 @@ func (s *Service) Collect(ctx context.Context, h Holder, p Purpose, hold time.Du
 		return nil, fmt.Errorf("collect: %w", err)
 	}
 	var out *Collected
-	slept, err := s.sleepOn(ctx, id, hold, true, func(r *Request, now time.Time) (err error) {
+	slept, err := s.sleepOn(ctx, id, hold, &h, func(r *Request, now time.Time) (err error) {
 		out, err = s.settle(ctx, &h, r, now)
 		return err
 	})
@@ -85,22 +85,32 @@ func (s *Service) Watch(ctx context.Context, w Watcher, since int64, hold time.D
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	st := new(Status)
-	_, err = s.sleepOn(ctx, id, hold, false, func(r *Request, now time.Time) error {
-		r, err := s.runOut(ctx, r, now)
-		st.Request = *r
-		if err == nil && st.Request.Version <= since && st.Request.State.Open() {
-			return ErrPending
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, ErrPending) {
+	r, err := s.await(ctx, id, since, hold)
+	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
+	st := &Status{Request: *r}
 	if st.Request.State == Approved || st.Request.State == Redeemed {
 		st.ApprovedBy = st.Request.name()
 	}
 	return st, nil
+}
+
+// await sleeps until the request has a version newer than since or has ended, and
+// returns it as it stands then, or when the hold is over.
+func (s *Service) await(ctx context.Context, id string, since int64, hold time.Duration) (*Request, error) {
+	var last *Request
+	_, err := s.sleepOn(ctx, id, hold, nil, func(r *Request, now time.Time) (err error) {
+		last, err = s.runOut(ctx, r, now)
+		if err == nil && last.Version <= since && last.State.Open() {
+			return ErrPending
+		}
+		return err
+	})
+	if errors.Is(err, ErrPending) {
+		err = nil
+	}
+	return last, err
 }
 
 // watched is the id of the request, once the watcher has shown its code.
@@ -216,7 +226,7 @@ func (s *Service) Approved(ctx context.Context, h Holder, p Purpose) (Request, e
 		return Request{}, fmt.Errorf("check: %w", err)
 	}
 	var found Request
-	_, err = s.sleepOn(ctx, id, 0, false, func(r *Request, now time.Time) error {
+	_, err = s.sleepOn(ctx, id, 0, nil, func(r *Request, now time.Time) error {
 		r, err := s.runOut(ctx, r, now)
 		if err != nil {
 			return err

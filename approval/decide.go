@@ -11,8 +11,8 @@ import (
 )
 
 // Ref says which request a phone means and how it got there, by the secret that
-// belongs to that way: the handle of a scanned link, the code that was typed,
-// or the id of one of the viewer's own listed requests.
+// belongs to that way: the handle of a scanned link, the handle of a prompt, the
+// code that was typed, or the id of one of the viewer's own listed requests.
 type Ref struct {
 	Way    Way
 	Secret account.Secret
@@ -22,45 +22,72 @@ type Ref struct {
 type Viewer struct {
 	User    account.User
 	Address string // of the phone, for budgets and the audit
+	// Phone tells this phone from others, opaquely; "": nobody can.
+	Phone string
 }
 
 // View is a request as one viewer may see it.
 type View struct {
 	Request     Request
+	Ref         Ref      // what names it from now on: a QR code that rotates is exchanged
 	NeedsNumber bool     // an approval must name the match number
 	Choices     []string // when it is picked: three numbers, one of them right
 	TriesLeft   int
+	WaitAddress string // where a device waits for it on this node: a hint, and no part of what is signed
+}
+
+// Arrived says how a link's handle got to the phone.
+func (s *Service) Arrived(handle account.Secret) Ref {
+	if s.Codes.prompted(handle) != "" {
+		return Ref{Pushed, handle}
+	}
+	return Ref{Scanned, handle}
 }
 
 // Inspect finds what the phone is looking at. It changes nothing. ErrNotFound
-// also for other namespaces; ErrForbidden when a scanned request is for somebody
-// else; ErrTooMany after too many wrong typed codes.
+// also for other namespaces; ErrForbidden when a scanned or pushed request is for
+// somebody else; ErrRotated when the QR code is no longer shown; ErrTooMany after
+// too many wrong typed codes.
 func (s *Service) Inspect(ctx context.Context, ref Ref, v Viewer) (View, error) {
 	r, err := s.resolve(ctx, ref, v)
 	if err != nil {
 		return View{}, fmt.Errorf("inspect: %w", err)
 	}
-	view := View{Request: r, NeedsNumber: r.needsNumber(ref.Way), TriesLeft: maxTries(r.Match) - r.Tries}
+	return s.view(r, ref, v), nil
+}
+
+func (s *Service) view(r Request, ref Ref, v Viewer) View {
+	if r.Rotates && ref.Way == Scanned {
+		ref.Secret = s.Codes.own(r.ID, v.User.ID)
+	}
+	view := View{
+		Request: r, Ref: ref, NeedsNumber: r.needsNumber(ref.Way), TriesLeft: maxTries(r.Match) - r.Tries,
+		WaitAddress: s.Hub.holder(r.ID),
+	}
 	if view.NeedsNumber && r.Match == account.MatchPick {
 		view.Choices = s.Codes.Choices(r)
 	}
-	return view, nil
+	return view
 }
 
-func (s *Service) resolve(ctx context.Context, ref Ref, v Viewer) (r Request, err error) {
-	switch ref.Way {
-	case Scanned:
-		r, err = s.Store.Find(ctx, Key{Handle: ref.Secret.Hash()})
-	case Listed:
-		r, err = s.Store.Find(ctx, Key{ID: ref.Secret.Reveal()})
-	case Typed:
-		budgets := append(s.userBudgets(v.User.ID, ""), s.addressBudget(v.Address))
-		var found *Request
-		found, err = s.byCode(ctx, v.User.NamespaceID, v.User.ID, KindOf(ref.Secret.Reveal()), ref.Secret, budgets)
-		r = *found
-	default:
-		err = ErrNotFound
+// Follow waits up to hold for a version newer than since and shows what became of
+// the request: opened on another phone, decided there, taken back, run out. Its
+// errors are Inspect's.
+func (s *Service) Follow(ctx context.Context, ref Ref, v Viewer, since int64, hold time.Duration) (View, error) {
+	found, err := s.resolve(ctx, ref, v)
+	if err != nil {
+		return View{}, fmt.Errorf("follow: %w", err)
 	}
+	now, err := s.await(ctx, found.ID, since, hold)
+	if err != nil {
+		return View{}, fmt.Errorf("follow: %w", err)
+	}
+	return s.view(*now, ref, v), nil
+}
+
+// resolve finds the request and judges whether the viewer may see it.
+func (s *Service) resolve(ctx context.Context, ref Ref, v Viewer) (Request, error) {
+	r, err := s.lookUp(ctx, ref, v)
 	switch {
 	case err != nil:
 		return Request{}, err
@@ -68,18 +95,55 @@ func (s *Service) resolve(ctx context.Context, ref Ref, v Viewer) (r Request, er
 		return Request{}, ErrNotFound
 	case r.UserID == v.User.ID, r.UserID == "" && ref.Way == Scanned:
 		return r, nil
-	case ref.Way == Scanned:
+	case ref.Way == Scanned, ref.Way == Pushed:
 		return Request{}, ErrForbidden
 	default:
 		return Request{}, ErrNotFound
 	}
 }
 
+func (s *Service) lookUp(ctx context.Context, ref Ref, v Viewer) (Request, error) {
+	switch ref.Way {
+	case Scanned:
+		return s.byHandle(ctx, ref.Secret, v)
+	case Pushed:
+		if id := s.Codes.prompted(ref.Secret); id != "" {
+			return s.Store.Find(ctx, Key{ID: id})
+		}
+	case Listed:
+		return s.Store.Find(ctx, Key{ID: ref.Secret.Reveal()})
+	case Typed:
+		budgets := append(s.userBudgets(v.User.ID, ""), s.addressBudget(v.Address))
+		r, err := s.byCode(ctx, v.User.NamespaceID, v.User.ID, KindOf(ref.Secret.Reveal()), ref.Secret, budgets)
+		return *r, err
+	}
+	return Request{}, ErrNotFound
+}
+
+// byHandle finds what was scanned: a stored handle, one that rotates and is still
+// shown, or what this viewer got in exchange for one.
+func (s *Service) byHandle(ctx context.Context, handle account.Secret, v Viewer) (Request, error) {
+	if id, step := s.Codes.rotated(handle); id != "" {
+		r, now, err := s.read(ctx, id)
+		switch {
+		case err != nil:
+			return Request{}, err
+		case !r.fresh(step, now):
+			return Request{}, ErrRotated
+		}
+		return *r, nil
+	}
+	if id, _ := requestOf(handle); id != "" && same(handle, s.Codes.own(id, v.User.ID)) {
+		return s.Store.Find(ctx, Key{ID: id})
+	}
+	return s.Store.Find(ctx, Key{Handle: handle.Hash()})
+}
+
 // Opened notes that the viewer's phone shows the request; the waiting side
 // learns of it. Opening it again changes nothing.
 func (s *Service) Opened(ctx context.Context, ref Ref, v Viewer) (Request, error) {
 	return s.onRef(ctx, "open", ref, v, func(r Request, op string, now time.Time) (*Change, error) {
-		c, ok, err := r.open(op, now, ref.Way, v.User.ID)
+		c, ok, err := r.open(op, now, ref.Way, v.User.ID, v.Phone)
 		if err != nil || !ok {
 			return nil, err
 		}
@@ -129,8 +193,14 @@ func (s *Service) Prepare(ctx context.Context, ref Ref, v Viewer, number string)
 			return nil, nil
 		}
 		c, err := r.mismatch(op, now, ref.Way, v.User.ID)
+		if err != nil {
+			return nil, err
+		}
 		c.Event.Address = v.Address
-		return &c, err
+		if c.Request.State == Denied {
+			return s.withAnswer(ctx, c, v, now)
+		}
+		return &c, nil
 	})
 	switch {
 	case err != nil:
@@ -162,9 +232,19 @@ func (s *Service) Decide(ctx context.Context, ref Ref, v Viewer, a Answer) (Requ
 			d.By = BySession
 			c, err = r.deny(op, now, d)
 		}
+		if err != nil {
+			return nil, err
+		}
 		c.Event.Address = v.Address
-		return &c, err
+		return s.withAnswer(ctx, c, v, now)
 	})
+}
+
+// withAnswer lets a person's verdict count for the prompts to come.
+func (s *Service) withAnswer(ctx context.Context, c Change, v Viewer, now time.Time) (*Change, error) {
+	more, err := s.answered(ctx, v.User.ID, c.Request.State, now)
+	c.Effects = append(c.Effects, more...)
+	return &c, err
 }
 
 // Waiting lists the viewer's undecided requests, newest first, for the home

@@ -26,6 +26,7 @@ type Accounts interface {
 	account.Namespaces
 	account.Users
 	account.Passkeys
+	account.Phones
 	account.Clients
 }
 
@@ -172,9 +173,17 @@ func (d *Directory) RevokePasskey(ctx context.Context, u account.User, p account
 }
 
 // SuspendPasskey stops a passkey whose signature counter went backwards: there
-// may be a copy (WebAuthn L3 section 6.1.1).
+// may be a copy (WebAuthn L3 section 6.1.1). The user's phones are told.
 func (d *Directory) SuspendPasskey(ctx context.Context, u account.User, p account.Passkey, with ...Effect) error {
-	effects := []Effect{SetPasskeyStatus{p.ID, account.PasskeyActive, account.PasskeyInactive}}
+	now, err := d.service.Store.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("suspend passkey: %w", err)
+	}
+	effects, err := d.service.notice(ctx, u.ID, NoticeSuspended, now)
+	if err != nil {
+		return fmt.Errorf("suspend passkey: %w", err)
+	}
+	effects = append(effects, SetPasskeyStatus{p.ID, account.PasskeyActive, account.PasskeyInactive})
 	return d.endPasskey(ctx, EventPasskeySuspect, u, p, append(effects, with...))
 }
 

@@ -31,6 +31,9 @@ var (
 	ErrRevoked = errors.New("passkey or client is no longer valid")
 	// ErrReplayed means something that works once was used again, or too late.
 	ErrReplayed = errors.New("already used")
+	// ErrRotated means a QR code that was right a moment ago: the screen shows
+	// another one by now.
+	ErrRotated = errors.New("replaced by a newer QR code")
 	// ErrExists means the name or key is taken.
 	ErrExists = errors.New("already exists")
 	// ErrInvalid means the input breaks a rule; InvalidError says which.
@@ -47,7 +50,7 @@ var (
 // Words lists every error word that can leave the core.
 var Words = []error{
 	ErrNotFound, ErrPending, ErrDenied, ErrExpired, ErrDecided, ErrMismatch, ErrForbidden,
-	ErrInactive, ErrRevoked, ErrReplayed, ErrExists, ErrInvalid, ErrTooMany, ErrUnavailable,
+	ErrInactive, ErrRevoked, ErrReplayed, ErrRotated, ErrExists, ErrInvalid, ErrTooMany, ErrUnavailable,
 }
 
 // DecidedError tells the loser of a race which verdict was first (I3).

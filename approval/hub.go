@@ -40,7 +40,8 @@ type shard struct {
 type seat struct {
 	hub      *Hub
 	id       string
-	holds    bool // it is the one wait that may collect
+	holds    bool   // it is the one wait that may collect
+	from     string // the address that it comes from, when it holds
 	wake     chan struct{}
 	version  atomic.Int64 // last read by its sleeper
 	replaced atomic.Bool  // a newer wait took its place
@@ -60,14 +61,17 @@ func (h *Hub) shard(id string) *shard {
 }
 
 // sit registers a sleeper. From this moment no wake for id is missed, so the
-// caller reads the store after it, never before. With holds it replaces an
-// older wait for the same request, which wakes and sees that it was replaced.
-func (h *Hub) sit(id string, holds bool) *seat {
-	s := &seat{hub: h, id: id, holds: holds, wake: make(chan struct{}, 1)}
+// caller reads the store after it, never before. A holder's replaces an older
+// wait for the same request, which wakes and sees that it was replaced.
+func (h *Hub) sit(id string, holder *Holder) *seat {
+	s := &seat{hub: h, id: id, wake: make(chan struct{}, 1)}
+	if holder != nil {
+		s.holds, s.from = true, holder.Address
+	}
 	sh := h.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if holds {
+	if s.holds {
 		for _, old := range sh.seats[id] {
 			if old.holds && !old.replaced.Swap(true) {
 				old.ring()
@@ -104,6 +108,20 @@ func (s *seat) ring() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// holder is the address from which the request is waited for on this node, ""
+// when nobody waits here.
+func (h *Hub) holder(id string) string {
+	sh := h.shard(id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, s := range sh.seats[id] {
+		if s.holds && !s.replaced.Load() {
+			return s.from
+		}
+	}
+	return ""
 }
 
 // Wake makes every sleeper on the request look again.

@@ -62,7 +62,7 @@ func (r Request) means() (amr []string, acr string) {
 // collected already, otherwise Collect's errors with hold 0.
 func (s *Service) Redeem(ctx context.Context, h Holder, requestID string, first ...Change) (*Collected, error) {
 	var out *Collected
-	_, err := s.sleepOn(ctx, requestID, 0, false, func(r *Request, now time.Time) (err error) {
+	_, err := s.sleepOn(ctx, requestID, 0, nil, func(r *Request, now time.Time) (err error) {
 		if r.Face != h.Face || r.NamespaceID != h.Client.NamespaceID {
 			return ErrNotFound
 		}

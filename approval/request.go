@@ -72,6 +72,8 @@ type Context struct {
 	DeviceName     string `json:"device_name,omitempty"`     // as the caller says
 	BindingMessage string `json:"binding_message,omitempty"` // as the caller says
 	Address        string `json:"requester_ip,omitempty"`    // as the caller says
+	Place          string `json:"place,omitempty"`           // where that address is, roughly: the operator's database says so
+	Country        string `json:"country,omitempty"`         // the same in two letters (ISO 3166-1)
 	UserAgent      string `json:"requester_agent,omitempty"` // as the caller says
 }
 
@@ -89,7 +91,8 @@ type Request struct {
 	Match       account.Match
 	CodeKind    CodeKind // "" for a request without a code
 	CodeHash    []byte   // keyed, see Codes
-	HandleHash  []byte   // SHA-256 of the phone's handle; nil for none
+	HandleHash  []byte   // SHA-256 of the phone's handle; nil for none, or when it rotates
+	Rotates     bool     // the handle changes every RotateEvery, see Codes.Rotating
 	CreatedAt   time.Time
 	Expires     time.Time // never moves (I8)
 
@@ -98,6 +101,8 @@ type Request struct {
 	Tries     int   // wrong match numbers so far
 	OpenedAt  time.Time
 	OpenedVia Way
+	OpenedBy  string    // on which phone: an opaque name, see Viewer.Phone
+	AgainAt   time.Time // when a second phone opened it too; zero: none did
 	Decision  *Decision // set by the verdict
 	Grant     *Grant    // set by the redemption
 	EndedBy   By        // why a canceled request was canceled, "" otherwise

@@ -33,9 +33,26 @@ type Config struct {
 	// TokenLife is how long a grant's token lives; 0: ten minutes (native contract).
 	TokenLife time.Duration
 	Guesses   Guesses
-	// Delivered lists the outbox topics somebody delivers; rows of others are
-	// not written, and an asker who wants a prompt learns that there is none.
-	Delivered []Topic
+	// Reach and Outbox tell phones outside of their own requests; nil: nobody is
+	// told, and an asker who wants a prompt learns that there is none.
+	Reach  Reach
+	Outbox Outbox
+	// Locate says roughly where an address is; nil, or a zero Place: nobody knows.
+	Locate func(address string) Place
+}
+
+// Place is where an address is, roughly enough to be recognised and no better.
+type Place struct {
+	Name    string // "Berlin, Germany"
+	Country string // two letters, ISO 3166-1
+}
+
+// Place is where an address is, as far as anybody knows.
+func (s *Service) Place(address string) Place {
+	if s.Locate == nil || address == "" {
+		return Place{}
+	}
+	return s.Locate(address)
 }
 
 // Guesses is how many wrong codes are answered before ErrTooMany (threats B1).
@@ -106,6 +123,7 @@ type Begun struct {
 	Request     Request
 	Code        account.Secret
 	Handle      account.Secret
+	HandleUntil time.Time // when another handle takes its place; zero: it never does
 	MatchNumber account.Secret
 	Prompted    bool // a prompt is queued
 }
@@ -123,13 +141,19 @@ func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
 	if err != nil {
 		return Begun{}, fmt.Errorf("begin: %w", err)
 	}
+	where := s.Place(shown.Address)
+	shown.Place, shown.Country = where.Name, where.Country
 	for range maxConflicts {
+		var changes []Change
 		b := s.compose(a, shown, now)
-		err = s.apply(ctx, s.birth(a, &b, now)...)
+		if changes, err = s.birth(ctx, a, &b, now); err == nil {
+			err = s.apply(ctx, changes...)
+		}
 		if err == nil {
 			return b, nil
 		}
-		if !errors.Is(err, ErrExists) { // a short code of this user came up twice: draw again
+		// A short code of this user came up twice, or another prompt was first.
+		if !errors.Is(err, ErrExists) && !errors.Is(err, ErrConflict) {
 			break
 		}
 	}
@@ -144,31 +168,52 @@ func (s *Service) compose(a Ask, shown Context, now time.Time) Begun {
 		UserID: a.User.ID, Match: a.Client.Match, CodeKind: a.Kind,
 		CreatedAt: now, Expires: now.Add(s.Lives[a.Kind]),
 	}
-	code, handle := s.Codes.Code(a.Kind, r.ID), account.NewSecret()
-	r.CodeHash = s.Codes.Hash(r.NamespaceID, r.UserID, a.Kind, code.Reveal())
-	r.HandleHash = handle.Hash()
-	return Begun{Request: r, Code: code, Handle: handle, MatchNumber: s.Codes.MatchNumber(r)}
+	b := Begun{Code: s.Codes.Code(a.Kind, r.ID), MatchNumber: s.Codes.MatchNumber(r)}
+	r.CodeHash = s.Codes.Hash(r.NamespaceID, r.UserID, a.Kind, b.Code.Reveal())
+	if r.Rotates = a.Client.RotateQR; r.Rotates {
+		b.Handle, b.HandleUntil = s.Codes.Rotating(r, now)
+	} else {
+		b.Handle = account.NewSecret()
+		r.HandleHash = b.Handle.Hash()
+	}
+	b.Request = r
+	return b
 }
 
 // birth returns the changes that bring b into the world, and notes in b what
 // they make of it.
-func (s *Service) birth(a Ask, b *Begun, now time.Time) []Change {
+func (s *Service) birth(ctx context.Context, a Ask, b *Begun, now time.Time) ([]Change, error) {
 	c := b.Request.create(NewOp())
 	c.Event.Address, c.Event.Detail = b.Request.Context.Address, string(a.Purpose)
-	c.Effects = slices.Clone(a.With)
-	if a.Notify && a.Vouch == nil && a.User.ID != "" && slices.Contains(s.Delivered, TopicPrompt) {
-		b.Prompted = true
-		c.Effects = append(c.Effects, Deliver{Topic: TopicPrompt, Key: b.Request.ID, Until: b.Request.Expires})
+	told, err := s.tell(ctx, a, b.Request, now)
+	if err != nil {
+		return nil, err
 	}
+	b.Prompted = a.Vouch == nil && len(told) > 0
+	c.Effects = append(slices.Clone(a.With), told...)
 	b.Request = *c.Request
 	if a.Vouch == nil {
-		return []Change{c}
+		return []Change{c}, nil
 	}
 	d := a.Vouch.Decision
 	d.At = now
 	v := b.Request.vouch(NewOp(), d, a.Vouch.Proof)
 	b.Request = *v.Request
-	return []Change{c, v}
+	return []Change{c, v}, nil
+}
+
+// tell returns the effects that let the owner's phones know: a question as a
+// prompt where the asker wants one, an answer that a backend gave in their name
+// as a notice always.
+func (s *Service) tell(ctx context.Context, a Ask, r Request, now time.Time) ([]Effect, error) {
+	switch {
+	case a.Vouch == nil && a.Notify:
+		return s.prompt(ctx, r, now)
+	case a.Vouch != nil && a.Vouch.Decision.By == ByBackend:
+		return s.notice(ctx, r.UserID, NoticeCode, now)
+	default:
+		return nil, nil
+	}
 }
 
 // Target names the codes of one user, kind and purpose.
@@ -332,6 +377,9 @@ func (s *Service) apply(ctx context.Context, changes ...Change) error {
 	if err := s.Store.Apply(ctx, changes...); err != nil {
 		return err
 	}
+	if s.Reach != nil && slices.ContainsFunc(changes, delivers) {
+		s.Reach.Queued()
+	}
 	for _, c := range changes {
 		if c.Request == nil || c.From == 0 {
 			continue // nobody can sleep on what did not exist
@@ -342,4 +390,8 @@ func (s *Service) apply(ctx context.Context, changes ...Change) error {
 		}
 	}
 	return nil
+}
+
+func delivers(c Change) bool {
+	return slices.ContainsFunc(c.Effects, func(e Effect) bool { _, ok := e.(Deliver); return ok })
 }

@@ -419,20 +419,3 @@ func TestBegin_single_use_effect_guards_it(t *testing.T) {
 	_, err = h.core.Begin(t.Context(), a)
 	wantError(t, "the same nonce", err, approval.ErrReplayed)
 }
-
-func TestBegin_prompt_is_queued_only_when_somebody_delivers(t *testing.T) {
-	h := onDisk(t)
-	a := h.ask(approval.Long)
-	a.Notify = true
-	b, err := h.core.Begin(t.Context(), a)
-	must(t, err)
-	if b.Prompted {
-		t.Error("prompted, and nobody delivers")
-	}
-	h.core.Delivered = []approval.Topic{approval.TopicPrompt}
-	b, err = h.core.Begin(t.Context(), a)
-	must(t, err)
-	if !b.Prompted {
-		t.Error("not prompted")
-	}
-}

@@ -44,6 +44,10 @@ type Store interface {
 	// List reads the requests that match, newest first, at most limit.
 	List(ctx context.Context, f Filter, limit int) ([]Request, error)
 
+	// Prompting reads the row of that key; with no row, one of version 0 that has
+	// the key and nothing else.
+	Prompting(ctx context.Context, key string) (Prompting, error)
+
 	// Changed returns the ids among seen whose version is no longer the one
 	// seen, those that are gone included. Callers pass at most 500 at a time.
 	Changed(ctx context.Context, seen []Seen) ([]string, error)
@@ -56,7 +60,8 @@ type Upkeep interface {
 	Due(ctx context.Context, limit int) ([]Request, error)
 	// Purge deletes what nobody can ask for any more: settled requests whose
 	// Expires and grant ended before the time given; spent keys, budgets,
-	// ceremonies, invitations, sessions and outbox rows whose own time is over.
+	// ceremonies, invitations, sessions and promptings whose own time is over;
+	// outbox rows whose own time ended before the time given.
 	// It returns how many rows went.
 	Purge(ctx context.Context, before time.Time) (int64, error)
 }

@@ -53,17 +53,23 @@ func (r Request) undecided(now time.Time) error {
 	}
 }
 
-// open notes that somebody looks at the request on a phone. Only the first time
-// is a change; otherwise ok is false.
-func (r Request) open(op string, now time.Time, way Way, userID string) (c Change, ok bool, err error) {
+// open notes that somebody looks at the request on a phone. The first time is a
+// change, and so is the first time on another phone; otherwise ok is false. phone
+// is "" when nobody can tell one from another.
+func (r Request) open(op string, now time.Time, way Way, userID, phone string) (c Change, ok bool, err error) {
 	if err := r.undecided(now); err != nil {
 		return Change{}, false, err
 	}
-	if !r.OpenedAt.IsZero() {
+	switch {
+	case r.OpenedAt.IsZero():
+		c = r.step(op, EventOpened, Pending)
+		c.Request.OpenedAt, c.Request.OpenedVia, c.Request.OpenedBy = now, way, phone
+	case r.AgainAt.IsZero() && phone != r.OpenedBy:
+		c = r.step(op, EventOpenedAgain, Pending)
+		c.Request.AgainAt = now
+	default:
 		return Change{}, false, nil
 	}
-	c = r.step(op, EventOpened, Pending)
-	c.Request.OpenedAt, c.Request.OpenedVia = now, way
 	c.Event.UserID, c.Event.Detail = userID, string(way)
 	c.Before = r.Expires
 	return c, true, nil

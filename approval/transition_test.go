@@ -39,7 +39,7 @@ func proofOf(r Request, way Way) *Proof {
 // every transition, so that the properties below hold for all of them.
 var transitions = map[string]func(r Request, now time.Time) (Change, bool){
 	"open": func(r Request, now time.Time) (Change, bool) {
-		c, ok, err := r.open("op", now, Scanned, "u1")
+		c, ok, err := r.open("op", now, Scanned, "u1", "phone 1")
 		return c, ok && err == nil
 	},
 	"mismatch": func(r Request, now time.Time) (Change, bool) {

@@ -12,13 +12,17 @@ const retryStore = time.Second
 
 // sleepOn is the one waiting loop: watch, then read, then sleep. look's
 // ErrPending means sleep on, ErrConflict look again at once; anything else ends
-// the wait. An unreachable store does not end it, only the hold does.
-func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, holds bool, look func(*Request, time.Time) error) (slept bool, err error) {
+// the wait. An unreachable store does not end it, only the hold does. holder is nil
+// for whoever only wants to know.
+func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, holder *Holder, look func(*Request, time.Time) error) (slept bool, err error) {
 	over := time.Now().Add(hold)
 	// Watch first: a verdict committed from here on leaves a token in seat.wake,
 	// so the read below sees it or the sleep ends at once. The other way round,
 	// a verdict between read and watch would be slept through.
-	seat := s.Hub.sit(id, holds && hold > 0)
+	if hold <= 0 { // who only looks displaces nobody
+		holder = nil
+	}
+	seat := s.Hub.sit(id, holder)
 	defer seat.leave()
 	for conflicts := 0; ; {
 		r, now, err := s.read(ctx, id)

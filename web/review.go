@@ -10,6 +10,13 @@ const (
 	MatchNone = "none" // nothing is asked: the way here carried the proof
 )
 
+// What is worth saying about where the new device is. An empty Network says
+// nothing.
+const (
+	SameNetwork  = "same network"  // the same public address, or the same /64 of IPv6
+	OtherCountry = "other country" // by the operator's database
+)
+
 // ReviewPage is the card on which a request is approved or declined.
 type ReviewPage struct {
 	Frame
@@ -26,12 +33,16 @@ type Review struct {
 	Way    string `json:"way"`
 	Secret string `json:"-"`
 
+	// Version is the request's when the card was made: what follows it is news.
+	Version int64 `json:"version"`
+
 	// What nod knows itself. AppName is the registered name of the client;
-	// WaitAddress is where the waiting connection comes from, which is a hint
-	// and no part of what is signed.
+	// WaitAddress is where the waiting connection comes from, WaitPlace roughly
+	// where that is: hints, and no part of what is signed.
 	AppName     string    `json:"app"`
 	Username    string    `json:"username"`
 	WaitAddress string    `json:"wait_address,omitempty"`
+	WaitPlace   string    `json:"wait_place,omitempty"`
 	AskedAt     time.Time `json:"asked_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
 
@@ -40,7 +51,14 @@ type Review struct {
 	DeviceName     string `json:"device"`
 	UserAgent      string `json:"user_agent,omitempty"`
 	Address        string `json:"address,omitempty"`
+	Place          string `json:"place,omitempty"`
 	BindingMessage string `json:"binding_message,omitempty"`
+
+	// Network compares the requester's address with the phone's: one of
+	// [SameNetwork], [OtherCountry] and "".
+	Network string `json:"network,omitempty"`
+	// OpenedElsewhere says that another phone opened the request too.
+	OpenedElsewhere bool `json:"opened_elsewhere,omitempty"`
 
 	// Purpose is what approving does, as a verb phrase that "on Living-room
 	// TV?" can follow: "sign in", "add a passkey". Empty means "sign in".

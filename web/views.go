@@ -33,7 +33,42 @@ type SignInPage struct {
 type HomePage struct {
 	Frame
 	Requests []WaitingRequest
+	// PushKey is the key with which a browser subscribes to push; empty when this
+	// server sends none. With it the page offers notifications, before the
+	// browser's own question, where this browser has none yet.
+	PushKey string
 }
+
+// NotificationsPage shows where the person signed in is told of new requests.
+type NotificationsPage struct {
+	Frame
+	Phones []Phone
+	// PushKey is as in [HomePage].
+	PushKey string
+	// MutedUntil is when push goes on after two declines; zero when it does.
+	MutedUntil time.Time
+	// Notice says what has just been done, Error what was refused; both are
+	// whole sentences and may be empty.
+	Notice, Error string
+}
+
+// Phone is one line of [NotificationsPage], and of the answer to GET
+// /phone/phones.
+type Phone struct {
+	ID   string `json:"id"`
+	Kind string `json:"kind"` // webpush, fcm or email
+	Name string `json:"name"`
+	// CreatedAt is when it was registered, ReachedAt when a provider last took
+	// something for it; zero for never.
+	CreatedAt time.Time `json:"created_at"`
+	ReachedAt time.Time `json:"reached_at,omitzero"`
+	// Fault is what the provider answered last when it did not; may be empty.
+	Fault string `json:"fault,omitempty"`
+}
+
+// OfflinePage is what the service worker shows while nod cannot be reached. It
+// names nobody and nothing that changes.
+type OfflinePage struct{ Frame }
 
 // WaitingRequest is one line of [HomePage], and of the answer to
 // GET /phone/requests with which the page keeps itself up to date.
@@ -135,12 +170,14 @@ type MessagePage struct {
 	RequestID string
 }
 
-func (SignInPage) template() string   { return "signin.html" }
-func (HomePage) template() string     { return "home.html" }
-func (ReviewPage) template() string   { return "review.html" }
-func (DevicePage) template() string   { return "device.html" }
-func (EnrolPage) template() string    { return "enrol.html" }
-func (PasskeysPage) template() string { return "passkeys.html" }
-func (ActivityPage) template() string { return "activity.html" }
-func (ResultPage) template() string   { return "result.html" }
-func (MessagePage) template() string  { return "message.html" }
+func (SignInPage) template() string        { return "signin.html" }
+func (HomePage) template() string          { return "home.html" }
+func (ReviewPage) template() string        { return "review.html" }
+func (DevicePage) template() string        { return "device.html" }
+func (EnrolPage) template() string         { return "enrol.html" }
+func (PasskeysPage) template() string      { return "passkeys.html" }
+func (NotificationsPage) template() string { return "notifications.html" }
+func (OfflinePage) template() string       { return "offline.html" }
+func (ActivityPage) template() string      { return "activity.html" }
+func (ResultPage) template() string        { return "result.html" }
+func (MessagePage) template() string       { return "message.html" }

@@ -37,6 +37,8 @@ var table = wire.Table{
 			Message: "The user was deactivated."},
 		{Word: approval.ErrMismatch, Status: http.StatusUnauthorized, Code: "invalid_credential",
 			Message: "The passkey's answer is not valid here."},
+		{Word: approval.ErrRotated, Status: http.StatusUnauthorized, Code: "invalid_credential",
+			Message: "This QR code has been replaced by a newer one."},
 		{Word: approval.ErrReplayed, Status: http.StatusUnauthorized, Code: "invalid_credential",
 			Message: "This attempt was used before or took too long. Start again."},
 		{Word: approval.ErrRevoked, Status: http.StatusUnauthorized, Code: "invalid_credential",

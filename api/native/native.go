@@ -46,6 +46,7 @@ type Config struct {
 type Accounts interface {
 	account.Users
 	account.Passkeys
+	account.Phones
 	account.Clients
 	OriginLister
 }

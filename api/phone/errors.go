@@ -28,6 +28,7 @@ const (
 	codeInactive     = "account_inactive"
 	codeRevoked      = "no_longer_valid"
 	codeReplayed     = "ceremony_over"
+	codeRotated      = "qr_replaced"
 	codeExists       = "already_exists"
 	codeInvalid      = "invalid"
 	codeTooMany      = "too_many_requests"
@@ -64,6 +65,8 @@ var rows = []wire.Row{
 		Message: "That passkey, or the app that asks, is no longer valid here. Nothing was shared."},
 	{Word: approval.ErrReplayed, Status: http.StatusUnauthorized, Code: codeReplayed,
 		Message: "That took too long, or was sent twice. Nothing has changed, and you can try again."},
+	{Word: approval.ErrRotated, Status: http.StatusUnauthorized, Code: codeRotated,
+		Message: "This QR code has been replaced by a newer one, so that a picture of it is good for nothing. Scan the one the screen shows now."},
 	{Word: approval.ErrExists, Status: http.StatusConflict, Code: codeExists,
 		Message: "That passkey is known here already. Sign in with it."},
 	{Word: approval.ErrInvalid, Status: http.StatusUnprocessableEntity, Code: codeInvalid,
@@ -141,6 +144,7 @@ var titles = map[string]string{
 	codeForbidden:   "This is for somebody else",
 	codeInactive:    "This account is switched off",
 	codeInvitation:  "This invitation is over",
+	codeRotated:     "Scan the newer QR code",
 	codeTooMany:     "Wait a moment",
 	codeUnavailable: "nod is not available just now",
 }
@@ -154,6 +158,7 @@ var advice = map[string]string{
 	codeInactive:    "Until then no device can be let in with it.",
 	codeInvitation:  "Ask whoever runs this service for a new invitation. If you have made your passkey already, sign in with it.",
 	codeCrossOrigin: "Nothing was changed.",
+	codeRotated:     "If signing in took you a while, that is all that happened: you are signed in now, so scan again. If somebody sent you this link, leave it alone.",
 	codeTooMany:     "Nothing is lost. A QR code can be scanned at once, without a code to type.",
 	codeUnavailable: "Nothing is lost.",
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/nod-auth/nod/webauthn"
 )
 
-// Config is what the face is made of; every field is required.
+// Config is what the face is made of; every field but Push is required.
 type Config struct {
 	// PublicURL is where phones reach nod: https://host[:port], or plain http on
 	// localhost, where browsers keep no __Host- cookie.
@@ -27,13 +27,28 @@ type Config struct {
 	Accounts   Accounts
 	Ceremonies *webauthn.Ceremonies
 	Pages      *web.Pages
+	Push       Push // nil: this server reaches no phone
 	Pacer      approval.Pacer
+}
+
+// Push is what the notifications page needs to know of package push. Safe for
+// concurrent use.
+type Push interface {
+	// Key is the public key with which a browser subscribes (RFC 8292 section
+	// 3.2), base64url without padding.
+	Key() string
+	// Kinds are the roads this server has to phones.
+	Kinds() []account.PhoneKind
+	// Test sends one phone a message that leads nowhere, and says in a sentence
+	// what its provider answered and what to do. It may take ten seconds.
+	Test(ctx context.Context, p account.Phone) (answer string, sent bool)
 }
 
 // Accounts is what the face reads, and the sessions it keeps.
 type Accounts interface {
 	account.Users
 	account.Passkeys
+	account.Phones
 	account.Clients
 	account.Sessions
 	account.Invitations

@@ -116,6 +116,8 @@ type Client struct {
 	OpenRegistration bool     // passkeys may be registered without a token
 	RequireWaitToken bool     // a wait needs an auth.temporary token
 	Match            Match
+	Notify           bool   // its requests prompt the user's phones unless they say otherwise
+	RotateQR         bool   // its QR codes change every approval.RotateEvery
 	Issuer           string // "": nod's own
 	CreatedAt        time.Time
 }

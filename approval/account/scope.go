@@ -3,7 +3,7 @@ package account
 import "slices"
 
 // Scope is one permission of a service token; the words are the native
-// contract's.
+// contract's, where it has one.
 type Scope string
 
 // Every scope of the native contract.
@@ -28,13 +28,19 @@ const (
 	TxCreate               Scope = "tx.create"
 )
 
-// Scopes lists every scope, in the contract's order.
+// Scopes of nod's own, which the contract does not have.
+const (
+	PhonesRegister Scope = "phones.register" // the phones of the user a token names
+)
+
+// Scopes lists every scope, in the contract's order, nod's own last.
 var Scopes = []Scope{
 	AuthRegister, AuthLogin, AuthTemporary,
 	CodesGenerate, CodesAuthorize, CodesInvalidate,
 	CredentialsAdd, CredentialsForceAdd, CredentialsList, CredentialsRename, CredentialsRevoke, CredentialsAddRecovery,
 	UsersCreate, UsersRetrieve, UsersDelete, UsersActivate, UsersDeactivate,
 	TxCreate,
+	PhonesRegister,
 }
 
 // Known says whether s is a scope nod has.

@@ -12,7 +12,7 @@ const (
 	passkeyColumns = `id, user_id, credential_id, public_key, sign_count, aaguid, transports, backup_eligible, backup_state,
 		attestation, status, name, created_at, updated_at, used_at`
 	clientColumns = `id, namespace_id, name, type, scopes, origins, open_registration, require_wait_token, match_mode,
-		issuer, created_at`
+		issuer, created_at, notify, rotate_qr`
 	clientKeyColumns = `id, client_id, public, created_at`
 )
 
@@ -35,7 +35,8 @@ func scanPasskey(from row) (p account.Passkey, err error) {
 
 func scanClient(from row) (c account.Client, err error) {
 	err = from.Scan(&c.ID, &c.NamespaceID, &c.Name, &c.Type, parsed{&c.Scopes}, parsed{&c.Origins}, &c.OpenRegistration,
-		&c.RequireWaitToken, &c.Match, &c.Issuer, instant{&c.CreatedAt})
+		&c.RequireWaitToken, &c.Match, &c.Issuer, instant{&c.CreatedAt},
+		&c.Notify, &c.RotateQR)
 	return c, err
 }
 

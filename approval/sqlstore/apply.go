@@ -133,23 +133,24 @@ func (t *tx) swap(ctx context.Context, r approval.Request, from int64) error {
 	}
 	if from == 0 {
 		const query = `INSERT INTO requests (user_id, state, version, tries, opened_at, opened_via, decision, grant_data,
-				decided_passkey, grant_expires, grant_revoked_at, ended_by,
+				decided_passkey, grant_expires, grant_revoked_at, ended_by, opened_by, again_at,
 				id, face, namespace_id, client_id, purpose, context, audience, token_needed, match_mode,
-				code_kind, code_hash, handle_hash, created_at, expires)
+				code_kind, code_hash, handle_hash, created_at, expires, rotates)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-				$21, $22, $23, $24, $25, $26)
+				$21, $22, $23, $24, $25, $26, $27, $28, $29)
 			ON CONFLICT DO NOTHING`
 		return t.must(ctx, approval.ErrExists, query,
 			r.UserID, string(r.State), r.Version, r.Tries, micros(r.OpenedAt), string(r.OpenedVia), optional(r.Decision), optional(r.Grant),
-			decidedPasskey, grantEnds, grantRevoked, string(r.EndedBy),
+			decidedPasskey, grantEnds, grantRevoked, string(r.EndedBy), r.OpenedBy, micros(r.AgainAt),
 			r.ID, r.Face, r.NamespaceID, r.ClientID, string(r.Purpose), document(r.Context), r.Audience, r.TokenNeeded, string(r.Match),
-			string(r.CodeKind), blob(r.CodeHash), blob(r.HandleHash), micros(r.CreatedAt), micros(r.Expires))
+			string(r.CodeKind), blob(r.CodeHash), blob(r.HandleHash), micros(r.CreatedAt), micros(r.Expires), r.Rotates)
 	}
 	const query = `UPDATE requests SET user_id = $1, state = $2, version = $3, tries = $4, opened_at = $5, opened_via = $6,
 			decision = $7, grant_data = $8, decided_passkey = $9, grant_expires = $10, grant_revoked_at = $11,
-			ended_by = $12
-		WHERE id = $13 AND version = $14`
+			ended_by = $12, opened_by = $13, again_at = $14
+		WHERE id = $15 AND version = $16`
 	return t.must(ctx, approval.ErrConflict, query,
 		r.UserID, string(r.State), r.Version, r.Tries, micros(r.OpenedAt), string(r.OpenedVia),
-		optional(r.Decision), optional(r.Grant), decidedPasskey, grantEnds, grantRevoked, string(r.EndedBy), r.ID, from)
+		optional(r.Decision), optional(r.Grant), decidedPasskey, grantEnds, grantRevoked, string(r.EndedBy),
+		r.OpenedBy, micros(r.AgainAt), r.ID, from)
 }

@@ -34,7 +34,7 @@ func (t *tx) effect(ctx context.Context, e approval.Effect, op string, i int) er
 	case approval.EndSessions:
 		return t.endSessions(ctx, e)
 	default:
-		return t.accountEffect(ctx, e)
+		return t.phoneEffect(ctx, e)
 	}
 }
 
@@ -65,14 +65,6 @@ func (t *tx) accountEffect(ctx context.Context, e approval.Effect) error {
 func (t *tx) spend(ctx context.Context, e approval.Spend) error {
 	const query = `INSERT INTO spent (box, key, ends_at) VALUES ($1, $2, $3) ON CONFLICT (box, key) DO NOTHING`
 	return t.must(ctx, approval.ErrReplayed, query, string(e.Box), e.Key, micros(e.Until))
-}
-
-// deliver puts a message into the outbox. id is unique to it and the same on a
-// retry.
-func (t *tx) deliver(ctx context.Context, id string, e approval.Deliver) error {
-	const query = `INSERT INTO outbox (id, seq, topic, key, body, created_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`
-	_, err := t.exec(ctx, query, id, t.next(t.now), string(e.Topic), e.Key, blob(e.Body), micros(t.now), micros(e.Until))
-	return err
 }
 
 func (t *tx) keepReceipt(ctx context.Context, r approval.Receipt) error {
@@ -163,9 +155,10 @@ func (t *tx) endSessions(ctx context.Context, e approval.EndSessions) error {
 
 func (t *tx) addClient(ctx context.Context, c account.Client) error {
 	const query = `INSERT INTO clients (` + clientColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`
 	return t.must(ctx, approval.ErrExists, query, c.ID, c.NamespaceID, c.Name, string(c.Type), document(c.Scopes),
-		document(c.Origins), c.OpenRegistration, c.RequireWaitToken, string(c.Match), c.Issuer, micros(c.CreatedAt))
+		document(c.Origins), c.OpenRegistration, c.RequireWaitToken, string(c.Match), c.Issuer, micros(c.CreatedAt),
+		c.Notify, c.RotateQR)
 }
 
 func (t *tx) addClientKey(ctx context.Context, k account.ClientKey) error {

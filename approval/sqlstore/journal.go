@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"time"
 
 	"github.com/nod-auth/nod/approval"
 )
@@ -34,27 +33,4 @@ func scanReceipt(from row) (r approval.Receipt, err error) {
 	err = from.Scan(&r.RequestID, &r.UserID, &r.PasskeyID, &r.PublicKey, &r.Random, &r.Record,
 		&r.AuthenticatorData, &r.ClientData, &r.Signature)
 	return r, err
-}
-
-// Message is an outbox row: something to be delivered at least once, before
-// Until.
-type Message struct {
-	ID        string // unique for good, the same on every attempt
-	Topic     approval.Topic
-	Key       string
-	Body      []byte // JSON
-	CreatedAt time.Time
-	Until     time.Time
-}
-
-// Outbox lists a topic's undelivered messages, oldest first, at most limit.
-func (s *Store) Outbox(ctx context.Context, topic approval.Topic, limit int) ([]Message, error) {
-	const query = `SELECT id, topic, key, body, created_at, ends_at FROM outbox WHERE topic = $1 ORDER BY seq LIMIT $2`
-	ms, err := list(ctx, s.reads, scanMessage, query, string(topic), limit)
-	return ms, fault("list outbox", err)
-}
-
-func scanMessage(from row) (m Message, err error) {
-	err = from.Scan(&m.ID, &m.Topic, &m.Key, &m.Body, instant{&m.CreatedAt}, instant{&m.Until})
-	return m, err
 }

@@ -34,9 +34,11 @@ var _ interface {
 	approval.Upkeep
 	approval.Journal
 	approval.Ceremonies
+	approval.Outbox
 	account.Namespaces
 	account.Users
 	account.Passkeys
+	account.Phones
 	account.Clients
 	account.Sessions
 	account.Invitations

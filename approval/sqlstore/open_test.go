@@ -198,12 +198,12 @@ func TestApply_keepsReceiptAndOutbox(t *testing.T) {
 	if _, err := f.Receipt(t.Context(), "x"); !errors.Is(err, approval.ErrNotFound) {
 		t.Errorf("no receipt = %v, want %v", err, approval.ErrNotFound)
 	}
-	ms, err := f.Outbox(t.Context(), approval.TopicPrompt, 10)
-	message := func(id, key string) sqlstore.Message {
-		return sqlstore.Message{ID: id, Topic: approval.TopicPrompt, Key: key, Body: []byte(`{"to":1}`),
-			CreatedAt: *f.now.Load(), Until: f.now.Load().Add(time.Hour)}
+	ms, err := f.Claim(t.Context(), approval.TopicPrompt, 10, time.Minute)
+	message := func(id, key string) approval.Message {
+		return approval.Message{ID: id, Topic: approval.TopicPrompt, Key: key, Body: []byte(`{"to":1}`),
+			CreatedAt: *f.now.Load(), Until: f.now.Load().Add(time.Hour), Attempt: 1}
 	}
-	if d := cmp.Diff([]sqlstore.Message{message("op/1", "1"), message("op/3", "3")}, ms); d != "" || err != nil {
+	if d := cmp.Diff([]approval.Message{message("op/1", "1"), message("op/3", "3")}, ms); d != "" || err != nil {
 		t.Errorf("outbox: %v (-want +got):\n%s", err, d)
 	}
 }

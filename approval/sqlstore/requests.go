@@ -12,12 +12,14 @@ import (
 )
 
 const requestColumns = `id, face, namespace_id, client_id, purpose, context, audience, token_needed, user_id, match_mode,
-	code_kind, code_hash, handle_hash, created_at, expires, state, version, tries, opened_at, opened_via, decision, grant_data, ended_by`
+	code_kind, code_hash, handle_hash, created_at, expires, state, version, tries, opened_at, opened_via, decision, grant_data, ended_by,
+	rotates, opened_by, again_at`
 
 func scanRequest(from row) (r approval.Request, err error) {
 	err = from.Scan(&r.ID, &r.Face, &r.NamespaceID, &r.ClientID, &r.Purpose, parsed{&r.Context}, &r.Audience, &r.TokenNeeded,
 		&r.UserID, &r.Match, &r.CodeKind, &r.CodeHash, &r.HandleHash, instant{&r.CreatedAt}, instant{&r.Expires}, &r.State,
-		&r.Version, &r.Tries, instant{&r.OpenedAt}, &r.OpenedVia, parsed{&r.Decision}, parsed{&r.Grant}, &r.EndedBy)
+		&r.Version, &r.Tries, instant{&r.OpenedAt}, &r.OpenedVia, parsed{&r.Decision}, parsed{&r.Grant}, &r.EndedBy,
+		&r.Rotates, &r.OpenedBy, instant{&r.AgainAt})
 	return r, err
 }
 

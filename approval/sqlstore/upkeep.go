@@ -38,7 +38,8 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 		{`DELETE FROM budgets WHERE key IN (SELECT key FROM budgets WHERE ends_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM ceremonies WHERE id IN (SELECT id FROM ceremonies WHERE expires <= $1 LIMIT $2)`, now},
 		{`DELETE FROM invitations WHERE hash IN (SELECT hash FROM invitations WHERE expires <= $1 LIMIT $2)`, now},
-		{`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ends_at > 0 AND ends_at <= $1 LIMIT $2)`, now},
+		{`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ends_at > 0 AND ends_at <= $1 LIMIT $2)`, before},
+		{`DELETE FROM promptings WHERE key IN (SELECT key FROM promptings WHERE ends_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE seen_at <= $1 LIMIT $2)`, now.Add(-account.SessionIdle)},
 	} {
 		if err != nil {

@@ -21,9 +21,11 @@ type Truth interface {
 	approval.Upkeep
 	approval.Journal
 	approval.Ceremonies
+	approval.Outbox
 	account.Namespaces
 	account.Users
 	account.Passkeys
+	account.Phones
 	account.Clients
 	account.Sessions
 	account.Invitations

@@ -1,0 +1,83 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/nod-auth/nod/approval"
+)
+
+// deliver puts a message into the outbox. id is unique to it and the same on a
+// retry.
+func (t *tx) deliver(ctx context.Context, id string, e approval.Deliver) error {
+	const query = `INSERT INTO outbox (id, seq, topic, key, body, created_at, ends_at, state, next_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $6)`
+	_, err := t.exec(ctx, query, id, t.next(t.now), string(e.Topic), e.Key, blob(e.Body), micros(t.now), micros(e.Until))
+	return err
+}
+
+// Claim implements approval.Outbox. Who claims takes the message's turn away from
+// the others by moving its next_at to the end of the lease.
+func (s *Store) Claim(ctx context.Context, topic approval.Topic, limit int, lease time.Duration) (claimed []approval.Message, err error) {
+	const due = `SELECT id, topic, key, body, created_at, ends_at, attempt + 1 FROM outbox
+		WHERE topic = $1 AND next_at > 0 AND next_at <= $2 AND (ends_at = 0 OR ends_at > $2) ORDER BY seq LIMIT $3`
+	const claim = `UPDATE outbox SET attempt = $1, next_at = $2 WHERE id = $3 AND attempt = $4`
+	err = s.write(ctx, "claim messages", func(ctx context.Context, t *tx) error {
+		claimed = nil
+		found, err := list(ctx, t.statements, scanMessage, due, string(topic), micros(t.now), limit)
+		if err != nil {
+			return err
+		}
+		for _, m := range found {
+			n, err := t.exec(ctx, claim, m.Attempt, micros(t.now.Add(lease)), m.ID, m.Attempt-1)
+			if err != nil {
+				return err
+			}
+			if n == 1 {
+				claimed = append(claimed, m)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+func scanMessage(from row) (m approval.Message, err error) {
+	err = from.Scan(&m.ID, &m.Topic, &m.Key, &m.Body, instant{&m.CreatedAt}, instant{&m.Until}, &m.Attempt)
+	return m, err
+}
+
+// Settle implements approval.Outbox.
+func (s *Store) Settle(ctx context.Context, m approval.Message, o approval.Outcome) error {
+	const query = `UPDATE outbox SET state = $1, next_at = $2, body = $3, note = $4 WHERE id = $5 AND attempt = $6`
+	return s.write(ctx, "settle message", func(ctx context.Context, t *tx) error {
+		return t.must(ctx, approval.ErrConflict, query, string(o.State), micros(o.Next), blob(o.Body), o.Note, m.ID, m.Attempt)
+	})
+}
+
+// NextDue implements approval.Outbox.
+func (s *Store) NextDue(ctx context.Context, topic approval.Topic) (time.Time, error) {
+	const query = `SELECT next_at FROM outbox
+		WHERE topic = $1 AND next_at > 0 AND (ends_at = 0 OR ends_at > $2) ORDER BY next_at LIMIT 1`
+	next, err := one(ctx, s.reads, scanTime, query, string(topic), micros(s.now()))
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return next, fault("find next message", err)
+}
+
+// Delivery implements approval.Outbox.
+func (s *Store) Delivery(ctx context.Context, topic approval.Topic, key string) (approval.Delivery, error) {
+	const query = `SELECT CASE WHEN state = 'queued' AND ends_at > 0 AND ends_at <= $3 THEN 'failed' ELSE state END
+		FROM outbox WHERE topic = $1 AND key = $2 ORDER BY seq DESC LIMIT 1`
+	d, err := one(ctx, s.reads, scanText, query, string(topic), key, micros(s.now()))
+	if errors.Is(err, sql.ErrNoRows) {
+		return approval.DeliveryNone, nil
+	}
+	return approval.Delivery(d), fault("find delivery", err)
+}
