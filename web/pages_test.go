@@ -30,7 +30,7 @@ func samplePages(text string) []Page {
 	}
 	return []Page{
 		SignInPage{frame, text, text},
-		HomePage{frame, []WaitingRequest{{text, text, text, noon, noon}}},
+		HomePage{frame, []WaitingRequest{{text, text, text, noon, noon}}, text},
 		review(MatchType), review(MatchPick), review(MatchNone), review(text),
 		DevicePage{frame, text},
 		EnrolPage{frame, text, text + "2", noon},
