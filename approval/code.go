@@ -56,7 +56,8 @@ const (
 //
 // Each is a pseudorandom function (HMAC-SHA256) of the request's id, so none is
 // stored: only a keyed hash of the code is, and with the database alone neither
-// can be computed or tried. Safe for concurrent use.
+// can be computed or tried. The same goes for some handles, see Prompt and
+// Rotating. Safe for concurrent use.
 type Codes struct{ key []byte }
 
 // NewCodes takes a 32-byte key, derived from the master key.

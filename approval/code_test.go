@@ -155,7 +155,7 @@ func TestSecrets_never_print(t *testing.T) {
 
 func TestRecord_differs_with_every_field_that_is_shown(t *testing.T) {
 	base := inState(Pending)
-	base.Context = Context{App: "a", Username: "u", DeviceName: "d", BindingMessage: "b", Address: "1", UserAgent: "x"}
+	base.Context = Context{App: "a", Username: "u", DeviceName: "d", BindingMessage: "b", Address: "1", Place: "p", Country: "DE", UserAgent: "x"}
 	ref := Record(base, "u1", Scanned, Approve)
 	changed := map[string]func(*Request){
 		"id":        func(r *Request) { r.ID += "x" },
@@ -169,6 +169,8 @@ func TestRecord_differs_with_every_field_that_is_shown(t *testing.T) {
 		"device":    func(r *Request) { r.Context.DeviceName += "x" },
 		"message":   func(r *Request) { r.Context.BindingMessage += "x" },
 		"address":   func(r *Request) { r.Context.Address += "x" },
+		"place":     func(r *Request) { r.Context.Place += "x" },
+		"country":   func(r *Request) { r.Context.Country += "x" },
 		"agent":     func(r *Request) { r.Context.UserAgent += "x" },
 		"expiry":    func(r *Request) { r.Expires = r.Expires.Add(1000) },
 	}

@@ -97,7 +97,7 @@ func (s *Service) Watch(ctx context.Context, w Watcher, since int64, hold time.D
 }
 
 // await sleeps until the request has a version newer than since or has ended, and
-// returns it as it stands then, or when the hold is over.
+// returns it as it stands then, or as it was last seen when the hold is over.
 func (s *Service) await(ctx context.Context, id string, since int64, hold time.Duration) (*Request, error) {
 	var last *Request
 	_, err := s.sleepOn(ctx, id, hold, nil, func(r *Request, now time.Time) (err error) {
@@ -107,10 +107,13 @@ func (s *Service) await(ctx context.Context, id string, since int64, hold time.D
 		}
 		return err
 	})
-	if errors.Is(err, ErrPending) {
-		err = nil
+	switch {
+	case !errors.Is(err, ErrPending):
+		return last, err
+	case last == nil: // the store could not be read all the while
+		return nil, ErrUnavailable
 	}
-	return last, err
+	return last, nil
 }
 
 // watched is the id of the request, once the watcher has shown its code.

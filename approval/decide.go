@@ -128,6 +128,8 @@ func (s *Service) byHandle(ctx context.Context, handle account.Secret, v Viewer)
 		switch {
 		case err != nil:
 			return Request{}, err
+		case !r.Rotates:
+			return Request{}, ErrNotFound
 		case !r.fresh(step, now):
 			return Request{}, ErrRotated
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nod-auth/nod/approval/account"
 )
@@ -124,7 +125,7 @@ func (d *Directory) Activate(ctx context.Context, u account.User, with ...Effect
 
 func (d *Directory) endUser(ctx context.Context, u account.User, name EventName, effects []Effect) error {
 	f := Filter{UserID: u.ID, States: []State{Pending, Approved}}
-	return d.end(ctx, f, ByUserEnded, userEvent(name, u), effects)
+	return d.end(ctx, f, ByUserEnded, userEvent(name, u), effects, nil)
 }
 
 // Invite makes a link's secret with which the user can enrol one passkey on a
@@ -166,7 +167,7 @@ func (d *Directory) RevokePasskey(ctx context.Context, u account.User, p account
 	if keepOne {
 		effects = append(effects, KeepPasskey{u.ID})
 	}
-	if err := d.endPasskey(ctx, EventPasskeyRevoked, u, p, append(effects, with...)); err != nil {
+	if err := d.endPasskey(ctx, EventPasskeyRevoked, u, p, append(effects, with...), nil); err != nil {
 		return p, err
 	}
 	return d.read.Passkey(ctx, p.ID)
@@ -175,21 +176,15 @@ func (d *Directory) RevokePasskey(ctx context.Context, u account.User, p account
 // SuspendPasskey stops a passkey whose signature counter went backwards: there
 // may be a copy (WebAuthn L3 section 6.1.1). The user's phones are told.
 func (d *Directory) SuspendPasskey(ctx context.Context, u account.User, p account.Passkey, with ...Effect) error {
-	now, err := d.service.Store.Now(ctx)
-	if err != nil {
-		return fmt.Errorf("suspend passkey: %w", err)
-	}
-	effects, err := d.service.notice(ctx, u.ID, NoticeSuspended, now)
-	if err != nil {
-		return fmt.Errorf("suspend passkey: %w", err)
-	}
-	effects = append(effects, SetPasskeyStatus{p.ID, account.PasskeyActive, account.PasskeyInactive})
-	return d.endPasskey(ctx, EventPasskeySuspect, u, p, append(effects, with...))
+	effects := append([]Effect{SetPasskeyStatus{p.ID, account.PasskeyActive, account.PasskeyInactive}}, with...)
+	return d.endPasskey(ctx, EventPasskeySuspect, u, p, effects, func(now time.Time) ([]Effect, error) {
+		return d.service.notice(ctx, u.ID, NoticeSuspended, now)
+	})
 }
 
-func (d *Directory) endPasskey(ctx context.Context, name EventName, u account.User, p account.Passkey, effects []Effect) error {
+func (d *Directory) endPasskey(ctx context.Context, name EventName, u account.User, p account.Passkey, effects []Effect, more judged) error {
 	f := Filter{PasskeyID: p.ID, States: []State{Pending, Approved}}
-	return d.end(ctx, f, ByPasskeyEnded, passkeyEvent(name, u, p), effects)
+	return d.end(ctx, f, ByPasskeyEnded, passkeyEvent(name, u, p), effects, more)
 }
 
 // NewClient describes a client to be made.
@@ -240,18 +235,18 @@ func (d *Directory) RemoveClientKey(ctx context.Context, c account.Client, keyID
 // DeleteClient removes a client and cancels its open requests.
 func (d *Directory) DeleteClient(ctx context.Context, c account.Client) error {
 	f := Filter{ClientID: c.ID, States: []State{Pending, Approved}}
-	return d.end(ctx, f, ByClientEnded, clientEvent(EventClientDeleted, c), []Effect{DeleteClient{c.ID}})
+	return d.end(ctx, f, ByClientEnded, clientEvent(EventClientDeleted, c), []Effect{DeleteClient{c.ID}}, nil)
 }
 
 // Record makes changes true that were composed elsewhere and concern accounts
 // alone, no request: a passkey that was made, a person who signed in on a phone.
 func (d *Directory) Record(ctx context.Context, changes ...Change) error {
-	return d.service.apply(ctx, changes...)
+	return heard(d.service.apply(ctx, changes...))
 }
 
 // end ends something and cancels everything open that hangs on it.
-func (d *Directory) end(ctx context.Context, f Filter, why By, ev Event, effects []Effect) error {
-	return outcome(string(ev.Name), d.service.cancelAll(ctx, f, why, Change{Op: NewOp(), Event: ev, Effects: effects}))
+func (d *Directory) end(ctx context.Context, f Filter, why By, ev Event, effects []Effect, more judged) error {
+	return outcome(string(ev.Name), d.service.cancelAll(ctx, f, why, Change{Op: NewOp(), Event: ev, Effects: effects}, more))
 }
 
 func (d *Directory) apply(ctx context.Context, what string, ev Event, effects ...Effect) error {
@@ -259,13 +254,10 @@ func (d *Directory) apply(ctx context.Context, what string, ev Event, effects ..
 }
 
 // outcome names what was done. A conflict means that what the caller had just
-// read was changed by another: nothing happened, and the caller tries again.
+// read was changed by another.
 func outcome(what string, err error) error {
-	if errors.Is(err, ErrConflict) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", what, heard(err))
 	}
 	return nil
 }

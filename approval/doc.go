@@ -10,6 +10,17 @@
 // Store and only then wakes the Hub. The sleeper reads the store again, applies
 // the redemption and leaves with a Grant, from which its face signs a token.
 //
+// # Reaching the phone
+//
+// A request that is to be pushed is created together with a row of the Outbox
+// and with its owner's Prompting, the flood guard: one transaction, so that
+// neither a crash nor a provider's fault loses a prompt, doubles one or fails the
+// asker. A Reach (package push) delivers the rows later, at least once. What it
+// carries is a handle that opens the request as Pushed, for its owner alone, and
+// then the match number is needed. Service.Follow tells the phone what becomes of
+// what it shows; a second phone that opens the same request is noticed by both
+// sides. A QR code may rotate: see Codes.Rotating.
+//
 // # How it is kept right
 //
 // A transition (transition.go) is a pure function of a Request and a time; it
@@ -29,13 +40,25 @@
 // judging. The bound is the same (a guess that was not counted is never
 // answered) and a right guess writes nothing. Low-entropy codes and match
 // numbers are derived from the request's id with a secret key, so that none is
-// ever stored, not even to be shown in a choice of three. A passkey sign-in
-// that answers with a token is a Request born redeemed, so that one record and
-// one revocation serve every token nod hands out. Ending a user, a passkey or a
-// client cancels what hangs on it in the same transaction as far as it was there
-// to see; what another caller began in the moment before is canceled right after
-// and could not be redeemed meanwhile (cancelAll), so that an endless stream of
-// new requests cannot hold the ending up.
+// ever stored, not even to be shown in a choice of three. So are the handle of a
+// prompt and those of a QR code that rotates: between the request and its
+// delivery, perhaps by another node, no secret lies in the outbox, a QR code
+// changes without a write, and each handle is bound by its tag to what it is for.
+//
+// Prompts and mutes are one row a person, with a version, that pure rules move
+// (prompting.go), instead of conditional increments: "three in ten minutes, ten a
+// day, one live, unless muted, and an approval forgets" is one judgement over one
+// row, which SQL would have to spell a second time. Unlike a guess, a prompt has
+// no answer that could leave before it was counted, so the row is swapped in the
+// transaction of the request itself; who loses the race judges again, and usually
+// finds that there is a live prompt.
+//
+// A passkey sign-in that answers with a token is a Request born redeemed, so that
+// one record and one revocation serve every token nod hands out. Ending a user, a
+// passkey or a client cancels what hangs on it in the same transaction as far as
+// it was there to see; what another caller began in the moment before is canceled
+// right after and could not be redeemed meanwhile (cancelAll), so that an endless
+// stream of new requests cannot hold the ending up.
 //
 // The package does no I/O of its own. Service and Hub are safe for concurrent
 // use; Run owns every goroutine.

@@ -43,7 +43,8 @@ var (
 	// ErrUnavailable means the truth cannot be reached: nothing was decided.
 	ErrUnavailable = errors.New("store unavailable")
 
-	// ErrConflict never leaves the core: the version moved, read and judge again.
+	// ErrConflict is between a store and who writes to it: the version moved, read
+	// and judge again. It never leaves Service or Directory.
 	ErrConflict = errors.New("changed meanwhile")
 )
 
@@ -51,6 +52,15 @@ var (
 var Words = []error{
 	ErrNotFound, ErrPending, ErrDenied, ErrExpired, ErrDecided, ErrMismatch, ErrForbidden,
 	ErrInactive, ErrRevoked, ErrReplayed, ErrRotated, ErrExists, ErrInvalid, ErrTooMany, ErrUnavailable,
+}
+
+// heard puts a conflict that does not end into a word that may leave: nothing
+// happened, and the caller tries again.
+func heard(err error) error {
+	if errors.Is(err, ErrConflict) {
+		return fmt.Errorf("%w: %v", ErrUnavailable, err) //nolint:errorlint // the conflict stays in the core
+	}
+	return err
 }
 
 // DecidedError tells the loser of a race which verdict was first (I3).
@@ -65,6 +75,15 @@ type MismatchError struct{ Left int }
 
 func (e *MismatchError) Error() string { return fmt.Sprintf("match number: %v", ErrMismatch) }
 func (e *MismatchError) Unwrap() error { return ErrMismatch }
+
+// ChangedError means that the request is not what the passkey was shown any more:
+// the proof is a good one, over a record that has been changed behind it (A5).
+type ChangedError struct{ RequestID string }
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("request %s is not the one that was shown: %v", e.RequestID, ErrMismatch)
+}
+func (e *ChangedError) Unwrap() error { return ErrMismatch }
 
 // LimitError says when trying again can work.
 type LimitError struct{ RetryAfter time.Duration }

@@ -18,12 +18,11 @@ import (
 //	base64url(id 16 bytes | step 2 bytes, of a rotating one | tag 24 bytes)
 //
 // with a tag of 192 bits that names what the handle is for, so that none is good
-// as another (I15 of house rules: a proof names its purpose).
+// as another (house rules, 15: a proof names its purpose). That is 54 characters,
+// 56 of a rotating one.
 const (
 	handleTag  = 24
 	handleStep = 2
-	ownLen     = (16 + handleTag) * 4 / 3              // 53 and a third: 54 characters
-	rotatesLen = (16 + handleStep + handleTag) * 4 / 3 // 56 characters
 )
 
 // RotateEvery is how long a rotating QR code is shown; one is taken for
@@ -43,9 +42,10 @@ func (c *Codes) handle(label, requestID string, step []byte, more ...string) acc
 	return account.Secret(base64.RawURLEncoding.EncodeToString(append(body, tag...)))
 }
 
-// requestOf reads the id out of a handle without judging it.
+// requestOf reads the id out of a handle without judging it: whoever asks makes
+// the handle again and compares.
 func requestOf(handle account.Secret) (id string, step []byte) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(handle.Reveal())
+	b, err := base64.RawURLEncoding.DecodeString(handle.Reveal())
 	if err != nil || len(b) < 16+handleTag {
 		return "", nil
 	}

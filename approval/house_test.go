@@ -2,6 +2,7 @@ package approval_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -27,6 +28,7 @@ type house struct {
 	people  *approval.Directory
 	backend account.Client
 	page    account.Client
+	roads   *roads // nil until h.withPush
 	ada     account.User
 	key     account.Passkey
 }
@@ -164,6 +166,8 @@ type tampered struct {
 	mu       sync.Mutex
 	onFind   func()
 	onApply  func()
+	applied  func(c ...approval.Change) error // after a commit; its error is the caller's
+	refusal  error                            // of every write
 	outage   error
 	finds    int
 	askedFor int
@@ -192,15 +196,19 @@ func (s *tampered) Find(ctx context.Context, k approval.Key) (approval.Request, 
 
 func (s *tampered) Apply(ctx context.Context, c ...approval.Change) error {
 	s.mu.Lock()
-	hook, outage := s.onApply, s.outage
+	hook, applied, fault := s.onApply, s.applied, cmp.Or(s.outage, s.refusal)
 	s.mu.Unlock()
-	if outage != nil {
-		return outage
+	if fault != nil {
+		return fault
 	}
 	if hook != nil {
 		hook()
 	}
-	return s.Store.Apply(ctx, c...)
+	err := s.Store.Apply(ctx, c...)
+	if err == nil && applied != nil {
+		err = applied(c...)
+	}
+	return err
 }
 
 func (s *tampered) Changed(ctx context.Context, seen []approval.Seen) ([]string, error) {

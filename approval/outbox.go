@@ -53,7 +53,7 @@ const (
 type Outcome struct {
 	State Delivery
 	Next  time.Time // when to go on with it; zero: it is done
-	Body  []byte    // replaces the message's
+	Body  []byte    // takes the place of the message's; nil: that stays
 	Note  string    // what the other side said, for the operator; never a secret
 }
 

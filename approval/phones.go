@@ -15,57 +15,83 @@ type NewPhone struct {
 	Name   string         // what its software calls itself; "" for a name by its kind
 }
 
+var phoneNames = map[account.PhoneKind]string{
+	account.PhoneWebPush: "Browser", account.PhoneFCM: "App", account.PhoneEmail: "E-mail",
+}
+
 // RegisterPhone lets a user's phone be told of what waits. The same place again
 // is the same phone. A place that was another user's becomes this one's: whoever
 // is signed in on a device is who holds it. ErrInvalid says what is wrong with
-// the target, ErrTooMany that the user has account.MaxPhones already.
+// the target, ErrTooMany that the user has account.MaxPhones already, ErrInactive
+// that the user ended.
 func (d *Directory) RegisterPhone(ctx context.Context, u account.User, n NewPhone, address string, with ...Effect) (account.Phone, error) {
-	p, changes, err := d.registering(ctx, u, n, address)
-	if err == nil {
-		changes[len(changes)-1].Effects = append(changes[len(changes)-1].Effects, with...)
-		err = d.service.apply(ctx, changes...)
+	var p account.Phone
+	var err error
+	for range maxConflicts {
+		var changes []Change
+		if p, changes, err = d.registering(ctx, u, n, address); err == nil {
+			changes[0].Effects = append(changes[0].Effects, with...)
+			err = d.service.apply(ctx, changes...)
+		}
+		// The place was registered, removed or moved after it was looked up.
+		if !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+			break
+		}
 	}
-	return p, outcome("register phone", err)
+	if err != nil {
+		return account.Phone{}, outcome("register phone", err)
+	}
+	return p, nil
 }
 
+// registering composes what makes the phone the user's, as things stand.
 func (d *Directory) registering(ctx context.Context, u account.User, n NewPhone, address string) (account.Phone, []Change, error) {
-	if d.service.Reach == nil || !n.Kind.Known() {
-		return account.Phone{}, nil, &InvalidError{"kind", "must be one that this server can reach"}
-	}
-	name, err := CleanText("name", n.Name, MaxName)
+	p, err := d.newPhone(ctx, u, n)
 	if err != nil {
 		return account.Phone{}, nil, err
 	}
-	hash, err := d.service.Reach.Check(n.Kind, n.Target)
-	if err != nil {
-		return account.Phone{}, nil, err
-	}
-	now, err := d.service.Store.Now(ctx)
-	if err != nil {
-		return account.Phone{}, nil, err
-	}
-	was, err := d.read.PhoneByHash(ctx, hash)
+	was, err := d.read.PhoneByHash(ctx, p.Hash)
+	known := err == nil
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return account.Phone{}, nil, err
 	}
-	p := account.Phone{ID: newID(), UserID: u.ID, Kind: n.Kind, Name: name, Hash: hash, CreatedAt: now, SeenAt: now}
-	again := err == nil && was.UserID == u.ID
-	if again {
+	if known && was.UserID == u.ID {
 		p.ID, p.CreatedAt, p.ReachedAt = was.ID, was.CreatedAt, was.ReachedAt
 	}
 	if p.Sealed, err = d.service.Reach.Seal(p.ID, n.Target); err != nil {
 		return account.Phone{}, nil, err
 	}
-	if again {
+	needs := Needs{UserID: u.ID}
+	if p.ID == was.ID {
 		refresh := RefreshPhone{ID: p.ID, UserID: u.ID, Name: p.Name, Sealed: p.Sealed}
-		return p, []Change{{Op: NewOp(), Needs: Needs{UserID: u.ID}, Effects: []Effect{refresh}}}, nil
+		return p, []Change{{Op: NewOp(), Needs: needs, Effects: []Effect{refresh}}}, nil
 	}
-	var changes []Change
-	if was.ID != "" {
-		changes = append(changes, removing(EventPhoneRemoved, account.User{ID: was.UserID, NamespaceID: u.NamespaceID}, was, address))
+	add := Change{Op: NewOp(), Needs: needs, Event: phoneEvent(EventPhoneAdded, u, p, address), Effects: []Effect{AddPhone{p}}}
+	if !known {
+		return p, []Change{add}, nil
 	}
-	add := Change{Op: NewOp(), Needs: Needs{UserID: u.ID}, Event: phoneEvent(EventPhoneAdded, u, p, address), Effects: []Effect{AddPhone{p}}}
-	return p, append(changes, add), nil
+	owner, err := d.read.User(ctx, was.UserID)
+	return p, []Change{removing(EventPhoneRemoved, owner, was, address), add}, err
+}
+
+// newPhone is the phone, except for its place's seal.
+func (d *Directory) newPhone(ctx context.Context, u account.User, n NewPhone) (account.Phone, error) {
+	if d.service.Reach == nil || !n.Kind.Known() {
+		return account.Phone{}, &InvalidError{"kind", "must be one that this server can reach"}
+	}
+	name, err := CleanText("name", n.Name, MaxName)
+	if err != nil {
+		return account.Phone{}, err
+	}
+	if name == "" {
+		name = phoneNames[n.Kind]
+	}
+	hash, err := d.service.Reach.Check(n.Kind, n.Target)
+	if err != nil {
+		return account.Phone{}, err
+	}
+	now, err := d.service.Store.Now(ctx)
+	return account.Phone{ID: newID(), UserID: u.ID, Kind: n.Kind, Name: name, Hash: hash, CreatedAt: now, SeenAt: now}, err
 }
 
 // RemovePhone takes one of a user's phones away. ErrNotFound when it is not theirs.

@@ -28,17 +28,18 @@ const (
 // store's with a version, like a request, so that the rules below decide and the
 // store only compares and swaps.
 type Prompting struct {
-	Key        string // a user's id, or noticeKey of it
-	Version    int64  // 0: there is no row yet; never the same again once it was purged
-	Live       string // the request of the latest prompt
+	Key        string    // a user's id, or noticeKey of it
+	Version    int64     // 0: there is no row yet; never the same again once it was purged
+	Live       string    // the request of the latest prompt
+	LiveUntil  time.Time // when that request runs out, if nobody decides it
 	Sent       []time.Time
 	Declined   []time.Time
 	MutedUntil time.Time
 }
 
-// noticeKey keeps what people are told apart from what they are asked: a flood of
-// questions must not silence the news that somebody got in.
-func noticeKey(userID string) string { return userID + "/notice" }
+// noticeKey keeps what people are told apart from what they are asked, and one
+// kind of news from another: no flood of the one must silence the other.
+func noticeKey(userID string, n Notice) string { return userID + "/" + string(n) }
 
 // forget drops what is too long ago to count.
 func (p Prompting) forget(now time.Time) Prompting {
@@ -47,13 +48,13 @@ func (p Prompting) forget(now time.Time) Prompting {
 	}
 	p.Sent = slices.DeleteFunc(slices.Clone(p.Sent), old(dayWindow))
 	p.Declined = slices.DeleteFunc(slices.Clone(p.Declined), old(MuteFor))
-	p.Version = max(p.Version+1, now.UnixMicro())
+	p.Version = max(p.Version+1, now.UnixMicro()) // see keepMoved
 	return p
 }
 
-// prompt is the row with one more prompt in it; ok is false when there must not
-// be one. live says whether the last one's request is still undecided (I15).
-func (p Prompting) prompt(now time.Time, requestID string, live bool) (next Prompting, ok bool) {
+// prompt is the row with one more prompt in it, of r; ok is false when there must
+// not be one. live says whether the last one's request is still undecided (I15).
+func (p Prompting) prompt(now time.Time, r Request, live bool) (next Prompting, ok bool) {
 	next = p.forget(now)
 	recent := 0
 	for _, t := range next.Sent {
@@ -64,13 +65,14 @@ func (p Prompting) prompt(now time.Time, requestID string, live bool) (next Prom
 	if live || now.Before(p.MutedUntil) || recent >= promptsPerBurst || len(next.Sent) >= promptsPerDay {
 		return p, false
 	}
-	next.Live, next.Sent = requestID, append(next.Sent, now)
+	next.Live, next.LiveUntil, next.Sent = r.ID, r.Expires, append(next.Sent, now)
 	return next, true
 }
 
-// approved starts all counts again: the person is there and wants this.
+// approved starts all counts again: the person is there and wants this. A prompt
+// that is live stays so, since it need not be the one that was approved.
 func (p Prompting) approved(now time.Time) Prompting {
-	return Prompting{Key: p.Key, Version: p.forget(now).Version}
+	return Prompting{Key: p.Key, Version: p.forget(now).Version, Live: p.Live, LiveUntil: p.LiveUntil}
 }
 
 // declined counts a no; the second within MuteFor of the first mutes.
@@ -83,9 +85,15 @@ func (p Prompting) declined(now time.Time) Prompting {
 	return next
 }
 
+// keepMoved is how long a row stays after its last change whatever is in it. A
+// version is the time of its change, so one that is made after the purge is
+// another even for a caller who read the clock a while ago (commitDeadline).
+const keepMoved = time.Minute
+
 // KeepUntil is when nothing in the row counts any more.
 func (p Prompting) KeepUntil() time.Time {
-	until := p.MutedUntil
+	until := time.UnixMicro(p.Version).UTC().Add(keepMoved)
+	until = later(until, later(p.MutedUntil, p.LiveUntil))
 	for _, t := range p.Sent {
 		until = later(until, t.Add(dayWindow))
 	}
@@ -105,11 +113,13 @@ func later(a, b time.Time) time.Time {
 // Reach finds people outside of any request they make. Package push is one.
 // Safe for concurrent use.
 type Reach interface {
-	// Reaches says whether there is any road to the user. It may read the store.
+	// Reaches says whether there is any road to the user. It may read the store and
+	// asks no provider; its error is the caller's.
 	Reaches(ctx context.Context, userID string) (bool, error)
 	// Queued says that the outbox has something new. It never blocks.
 	Queued()
-	// Check judges where a phone is to be reached, and names it by a keyed hash.
+	// Check judges where a phone is to be reached, and names kind and place by a
+	// keyed hash: the same for the same place, however its target is written.
 	// An InvalidError says what is wrong with it.
 	Check(kind account.PhoneKind, target account.Secret) (hash []byte, err error)
 	// Seal encrypts a target that passed Check, for one phone's row.
@@ -127,11 +137,11 @@ func (s *Service) prompt(ctx context.Context, r Request, now time.Time) ([]Effec
 	if err != nil {
 		return nil, err
 	}
-	live, err := s.live(ctx, p.Live, now)
+	live, err := s.live(ctx, p, now)
 	if err != nil {
 		return nil, err
 	}
-	next, ok := p.prompt(now, r.ID, live)
+	next, ok := p.prompt(now, r, live)
 	if !ok {
 		return nil, nil
 	}
@@ -147,11 +157,11 @@ func (s *Service) reaches(ctx context.Context, userID string) (bool, error) {
 
 // live says whether the request of the last prompt can still be decided. What
 // was seen settled stays so, and the row's version guards against a newer one.
-func (s *Service) live(ctx context.Context, id string, now time.Time) (bool, error) {
-	if id == "" {
+func (s *Service) live(ctx context.Context, p Prompting, now time.Time) (bool, error) {
+	if !now.Before(p.LiveUntil) {
 		return false, nil
 	}
-	r, err := s.Store.Find(ctx, Key{ID: id})
+	r, err := s.Store.Find(ctx, Key{ID: p.Live})
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -192,17 +202,17 @@ const (
 const NoticeLife = 24 * time.Hour
 
 // notice returns the effects that tell a user's phones, none where nobody is
-// reached or too many were told. Its counts are apart from those of prompts.
+// reached or the same was told too often. Nothing of it mutes or is muted.
 func (s *Service) notice(ctx context.Context, userID string, n Notice, now time.Time) ([]Effect, error) {
 	reached, err := s.reaches(ctx, userID)
 	if err != nil || !reached {
 		return nil, err
 	}
-	p, err := s.Store.Prompting(ctx, noticeKey(userID))
+	p, err := s.Store.Prompting(ctx, noticeKey(userID, n))
 	if err != nil {
 		return nil, err
 	}
-	next, ok := p.prompt(now, "", false)
+	next, ok := p.prompt(now, Request{}, false)
 	if !ok {
 		return nil, nil
 	}

@@ -62,6 +62,15 @@ func Record(r Request, userID string, way Way, v Verdict) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
+// recordedID is the id of the request that a record is of, "" when it is none.
+func recordedID(record []byte) string {
+	var s signed
+	if json.Unmarshal(record, &s) != nil {
+		return ""
+	}
+	return s.RequestID
+}
+
 // Proof is what a verified passkey assertion is worth: who made it, over which
 // record, and the effects that must happen with whatever it is used for (the
 // ceremony is spent, the counter moves, the receipt is kept).

@@ -106,7 +106,7 @@ func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, 
 	c := r.redeem(NewOp(), g)
 	c.Effects = p.Effects
 	if err := s.apply(ctx, append(slices.Clip(first), c)...); err != nil {
-		return nil, fmt.Errorf("login: %w", err)
+		return nil, fmt.Errorf("login: %w", heard(err))
 	}
 	return &Collected{Request: *c.Request, Grant: g}, nil
 }

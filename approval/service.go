@@ -157,7 +157,7 @@ func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
 			break
 		}
 	}
-	return Begun{}, fmt.Errorf("begin: %w", err)
+	return Begun{}, fmt.Errorf("begin: %w", heard(err))
 }
 
 // compose draws the ids and codes of a new request.
@@ -251,93 +251,12 @@ func (s *Service) Authorize(ctx context.Context, t Target, code account.Secret, 
 	})
 }
 
-// InvalidateAll takes back every live code of the target, and the grants of
-// those just collected (I4). It returns when that was true.
-func (s *Service) InvalidateAll(ctx context.Context, t Target, with ...Effect) (time.Time, error) {
-	f := Filter{
-		NamespaceID: t.NamespaceID, UserID: t.UserID, CodeKind: t.Kind, Purpose: t.Purpose,
-		States: []State{Pending, Approved, Redeemed}, GrantLive: true,
-	}
-	if err := s.cancelAll(ctx, f, ByBackend, Change{Op: NewOp(), Effects: with}); err != nil {
-		return time.Time{}, fmt.Errorf("invalidate: %w", err)
-	}
-	return s.Store.Now(ctx)
-}
-
-// Cancel takes back the request that the holder holds: the new device gave up.
-func (s *Service) Cancel(ctx context.Context, h Holder, p Purpose) error {
-	found, err := s.held(ctx, &h, p)
-	if err != nil {
-		return fmt.Errorf("cancel: %w", err)
-	}
-	_, err = s.change(ctx, found, func(r Request, op string, now time.Time) (*Change, error) {
-		if c, ok := r.cancel(op, now, ByHolder); ok && r.State.Open() {
-			return &c, nil
-		}
-		return nil, nil
-	})
-	return err
-}
-
-// batch is how many requests one cancelling transaction takes along.
-const batch = 500
-
-// cancelAll makes last true and cancels every request that matches, in one
-// transaction. What another caller began or approved in the moment before that
-// transaction is canceled right after it: last shuts the door (a redemption
-// checks user, passkey and client again), so nothing can come of it meanwhile.
-func (s *Service) cancelAll(ctx context.Context, f Filter, why By, last Change) error {
-	if err := s.cancelWith(ctx, f, why, last); err != nil {
-		return err
-	}
-	shut, err := s.Store.Now(ctx)
-	for err == nil {
-		var found []Request
-		found, err = s.Store.List(ctx, f, batch)
-		found = slices.DeleteFunc(found, func(r Request) bool { return r.CreatedAt.After(shut) })
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		err = s.cancelWith(ctx, f, why, Change{})
-	}
-	return err
-}
-
-// cancelWith cancels up to a batch of what matches together with last, again
-// when one of them moves meanwhile. ErrConflict means that last itself cannot
-// be made true.
-func (s *Service) cancelWith(ctx context.Context, f Filter, why By, last Change) error {
-	for range maxConflicts {
-		now, err := s.Store.Now(ctx)
-		if err != nil {
-			return err
-		}
-		found, err := s.Store.List(ctx, f, batch)
-		if err != nil {
-			return err
-		}
-		changes := make([]Change, 0, len(found)+1)
-		for _, r := range found {
-			if c, ok := r.cancel(NewOp(), now, why); ok {
-				changes = append(changes, c)
-			}
-		}
-		if last.Op != "" {
-			changes = append(changes, last)
-		}
-		if err = s.apply(ctx, changes...); !errors.Is(err, ErrConflict) || len(found) == 0 {
-			return err
-		}
-	}
-	return fmt.Errorf("cancel all: %w", ErrUnavailable)
-}
-
 // Spend uses up single-use keys that guard a call which changes nothing else.
 func (s *Service) Spend(ctx context.Context, with ...Effect) error {
 	if len(with) == 0 {
 		return nil
 	}
-	return s.apply(ctx, Change{Op: NewOp(), Effects: with})
+	return heard(s.apply(ctx, Change{Op: NewOp(), Effects: with}))
 }
 
 // change judges a request that was just found and applies the judgement; when

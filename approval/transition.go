@@ -64,7 +64,7 @@ func (r Request) open(op string, now time.Time, way Way, userID, phone string) (
 	case r.OpenedAt.IsZero():
 		c = r.step(op, EventOpened, Pending)
 		c.Request.OpenedAt, c.Request.OpenedVia, c.Request.OpenedBy = now, way, phone
-	case r.AgainAt.IsZero() && phone != r.OpenedBy:
+	case r.AgainAt.IsZero() && phone != "" && r.OpenedBy != "" && phone != r.OpenedBy:
 		c = r.step(op, EventOpenedAgain, Pending)
 		c.Request.AgainAt = now
 	default:
@@ -106,9 +106,11 @@ func (r Request) approve(op string, now time.Time, d Decision, p *Proof) (Change
 		return Change{}, err
 	}
 	if d.By == ByPasskey {
-		if p == nil || p.UserID != d.UserID || p.Way != d.Way ||
-			!slices.Equal(p.Record, Record(r, d.UserID, d.Way, Approve)) {
+		switch {
+		case p == nil, p.UserID != d.UserID, p.Way != d.Way, recordedID(p.Record) != r.ID:
 			return Change{}, ErrMismatch
+		case !slices.Equal(p.Record, Record(r, d.UserID, d.Way, Approve)):
+			return Change{}, &ChangedError{r.ID}
 		}
 		if r.needsNumber(d.Way) && !p.Matched {
 			return Change{}, &MismatchError{Left: maxTries(r.Match) - r.Tries}

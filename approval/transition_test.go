@@ -42,6 +42,11 @@ var transitions = map[string]func(r Request, now time.Time) (Change, bool){
 		c, ok, err := r.open("op", now, Scanned, "u1", "phone 1")
 		return c, ok && err == nil
 	},
+	"open again": func(r Request, now time.Time) (Change, bool) {
+		r.OpenedAt, r.OpenedBy = born, "phone 1"
+		c, ok, err := r.open("op", now, Scanned, "u1", "phone 2")
+		return c, ok && err == nil
+	},
 	"mismatch": func(r Request, now time.Time) (Change, bool) {
 		c, err := r.mismatch("op", now, Listed, "u1")
 		return c, err == nil
@@ -81,7 +86,7 @@ func TestTransitions_are_conditional_and_audited_once(t *testing.T) {
 		r := inState(rapid.SampledFrom(states).Draw(t, "state"))
 		r.Version = rapid.Int64Range(1, 1<<40).Draw(t, "version")
 		now := born.Add(time.Duration(rapid.Int64Range(0, int64(10*time.Minute)).Draw(t, "after")))
-		name := rapid.SampledFrom([]string{"open", "mismatch", "approve", "deny", "cancel", "expire"}).Draw(t, "transition")
+		name := rapid.SampledFrom([]string{"open", "open again", "mismatch", "approve", "deny", "cancel", "expire"}).Draw(t, "transition")
 		before := r
 		c, ok := transitions[name](r, now)
 		if !ok {

@@ -11,8 +11,8 @@ import (
 const retryStore = time.Second
 
 // sleepOn is the one waiting loop: watch, then read, then sleep. look's
-// ErrPending means sleep on, ErrConflict look again at once; anything else ends
-// the wait. An unreachable store does not end it, only the hold does. holder is nil
+// ErrPending means sleep on, ErrConflict look again at once (but not for ever);
+// anything else ends the wait. An unreachable store does not end it, only the hold does. holder is nil
 // for whoever only wants to know.
 func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, holder *Holder, look func(*Request, time.Time) error) (slept bool, err error) {
 	over := time.Now().Add(hold)
@@ -38,7 +38,7 @@ func (s *Service) sleepOn(ctx context.Context, id string, hold time.Duration, ho
 			conflicts++
 			continue
 		case !errors.Is(err, ErrUnavailable):
-			return slept, err
+			return slept, heard(err)
 		}
 		if hold <= 0 || seat.replaced.Load() {
 			return slept, err

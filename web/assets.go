@@ -90,11 +90,6 @@ func AssetPath(name string) (string, error) {
 // one, a page of one node asks another for its styles.
 func Assets() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "This file can only be read.", http.StatusMethodNotAllowed)
-			return
-		}
 		set := assets()
 		version, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"+assetRoot+"/"), "/")
 		file, ok := set.files[name]
@@ -102,13 +97,23 @@ func Assets() http.Handler {
 			http.Error(w, "There is no such file.", http.StatusNotFound)
 			return
 		}
-		header := w.Header()
-		header.Set("Content-Type", file.mediaType)
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("ETag", file.etag)
-		header.Set("Cache-Control", cacheControl(version == set.version))
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.body))
+		file.serve(w, r, cacheControl(version == set.version))
 	})
+}
+
+// serve answers with the file, to whoever only reads.
+func (a asset) serve(w http.ResponseWriter, r *http.Request, caching string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "This file can only be read.", http.StatusMethodNotAllowed)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", a.mediaType)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("ETag", a.etag)
+	header.Set("Cache-Control", caching)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
 }
 
 // cacheControl allows a year (the longest that caches are asked to keep

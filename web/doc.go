@@ -1,5 +1,6 @@
 // Package web is what a person sees on the phone: the pages, their styles and
-// scripts, and QR codes for screens and terminals.
+// scripts, the service worker that shows notifications, and QR codes for screens
+// and terminals.
 //
 // It turns plain data into HTML and knows nothing else. It imports nothing of
 // ours, reads no clock, touches no request and keeps no state, so whoever
@@ -16,6 +17,8 @@
 //   - [Pages.Render] writes a whole page or nothing.
 //   - Pages make sense without scripts. What cannot work without one, which is
 //     the use of a passkey, says so; declining is a plain form.
+//   - A notification says fixed words, offers nothing to answer with, and leads
+//     to a page of nod's own. No page is kept for later but the offline page.
 //   - Assets are addressed by a hash of their content, need no network and no
 //     build step, and are safe to cache for ever.
 //

@@ -16,6 +16,7 @@ var functions = template.FuncMap{
 	"ago":       ago,
 	"blankRow":  func() WaitingRequest { return WaitingRequest{} },
 	"capital":   capital,
+	"clock":     clock,
 	"digits":    groupDigits,
 	"iso":       iso,
 	"left":      left,
@@ -61,6 +62,14 @@ func stamp(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format("2 Jan 2006, 15:04 UTC")
+}
+
+// clock is the reader's form of a time within the hour.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("15:04 UTC")
 }
 
 // ago tells how long before now t was. It says "just now" under 10 s, and is

@@ -13,7 +13,7 @@ import (
 // ContentSecurityPolicy is the strictest policy under which every page of this
 // package works; serve it with each of them.
 const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'"
+	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'; worker-src 'self'"
 
 //go:embed templates
 var templateFiles embed.FS

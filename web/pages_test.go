@@ -24,7 +24,8 @@ func samplePages(text string) []Page {
 		return ReviewPage{frame, Review{
 			RequestID: text, Way: text, Secret: text, AppName: text, Username: text, WaitAddress: text,
 			AskedAt: noon.Add(-20 * time.Second), ExpiresAt: noon.Add(103 * time.Second),
-			DeviceName: text, UserAgent: text, Address: text, BindingMessage: text, Purpose: text,
+			WaitPlace: text, Network: text, OpenedElsewhere: true, Version: 3,
+			DeviceName: text, UserAgent: text, Address: text, Place: text, BindingMessage: text, Purpose: text,
 			Match: match, Choices: []string{text, "482913"}, TriesLeft: 2, Warning: text,
 		}}
 	}
@@ -38,6 +39,11 @@ func samplePages(text string) []Page {
 			{ID: text, Name: text, CreatedAt: noon, LastUsedAt: noon, Synced: true, Current: true},
 			{ID: text + "2", Name: text, Suspended: true, Last: true},
 		}, text, text},
+		NotificationsPage{frame, []Phone{
+			{ID: text, Kind: "webpush", Name: text, CreatedAt: noon, ReachedAt: noon, Fault: text},
+			{ID: text + "2", Kind: "email", Name: text}, {ID: text + "3", Kind: "fcm"}, {ID: text + "4", Kind: text},
+		}, text, noon, text, text},
+		OfflinePage{frame},
 		ActivityPage{frame, []ActivityEntry{{noon, text, text, MarkApproved}, {noon, text, text, MarkDeclined}, {noon, text, text, MarkAlert}, {noon, text, text, text}}},
 		ResultPage{frame, text, "approved", true, text, text, noon},
 		ResultPage{frame, text, text, false, text, text, noon},
@@ -48,6 +54,7 @@ func samplePages(text string) []Page {
 func zeroPages() []Page {
 	return []Page{
 		SignInPage{}, HomePage{}, ReviewPage{}, DevicePage{}, EnrolPage{}, PasskeysPage{}, ActivityPage{}, ResultPage{}, MessagePage{},
+		NotificationsPage{}, NotificationsPage{Phones: make([]Phone, 1)}, OfflinePage{},
 		HomePage{Requests: make([]WaitingRequest, 1)}, PasskeysPage{Passkeys: make([]Passkey, 1)}, ActivityPage{Entries: make([]ActivityEntry, 1)},
 	}
 }
@@ -147,8 +154,8 @@ func TestRender_hostileDataStaysTextAndApart(t *testing.T) {
 			}
 		}
 	}
-	card := render(t, ReviewPage{Card: Review{DeviceName: "TV \u202e", UserAgent: "UA \u202e", Address: "addr \u202e", BindingMessage: "msg \u202e"}})
-	for _, claim := range []string{"TV", "UA", "addr", "msg"} {
+	card := render(t, ReviewPage{Card: Review{DeviceName: "TV \u202e", UserAgent: "UA \u202e", Address: "addr \u202e", Place: "place \u202e", BindingMessage: "msg \u202e"}})
+	for _, claim := range []string{"TV", "UA", "addr", "place", "msg"} {
 		if total, apart := strings.Count(card, claim+" \u202e"), strings.Count(card, "<bdi>"+claim+" \u202e</bdi>"); total == 0 || total != apart {
 			t.Errorf("%q is shown %d times, set apart %d times", claim, total, apart)
 		}
@@ -193,71 +200,6 @@ func checkIDs(t *testing.T, page Page, found []tag) {
 					t.Errorf("%T: <%s %s=%q> refers to nothing", page, tag.name, name, id)
 				}
 			}
-		}
-	}
-}
-
-func TestReview_declineComesFirstAndHasTheFocus(t *testing.T) {
-	for _, match := range []string{MatchType, MatchPick, MatchNone, ""} {
-		var buttons []tag
-		for _, tag := range tags(t, render(t, ReviewPage{Card: Review{Match: match, Choices: []string{"1"}}})) {
-			if tag.name == "button" {
-				buttons = append(buttons, tag)
-			}
-		}
-		if len(buttons) != 2 || strings.TrimSpace(buttons[0].text) != "Decline" {
-			t.Fatalf("match %q: buttons are %v, want Decline and Approve", match, buttons)
-		}
-		if _, focused := buttons[0].attributes["autofocus"]; !focused {
-			t.Errorf("match %q: Decline does not ask for the focus", match)
-		}
-		if got := strings.TrimSpace(buttons[1].text); got != "Approve with passkey" {
-			t.Errorf("match %q: second button is %q", match, got)
-		}
-	}
-}
-
-func TestReview_sentenceIsAlwaysThereAndTheWarningAboveTheButtons(t *testing.T) {
-	const sentence = "Only approve if you started this yourself, just now, and you can see the screen."
-	for _, page := range []ReviewPage{{}, {Card: Review{Warning: "Another country."}}} {
-		got := render(t, page)
-		if strings.Count(got, sentence) != 1 {
-			t.Errorf("card has the sentence %d times, want once", strings.Count(got, sentence))
-		}
-		if want := min(1, len(page.Card.Warning)); strings.Count(got, `class="warning"`) != want {
-			t.Errorf("card has %d warnings, want %d", strings.Count(got, `class="warning"`), want)
-		}
-		if warning := strings.Index(got, "Another country."); warning > strings.Index(got, "<button") {
-			t.Error("the warning stands below the buttons")
-		}
-	}
-}
-
-func TestReview_numberIsAskedForAsTheModeSays(t *testing.T) {
-	for _, test := range []struct {
-		match         string
-		fields, picks int
-	}{{MatchType, 1, 0}, {MatchPick, 0, 3}, {MatchNone, 0, 0}, {"", 0, 0}} {
-		got := render(t, ReviewPage{Card: Review{Match: test.match, Choices: []string{"482913", "104772", "930518"}}})
-		fields, picks := strings.Count(got, `id="number"`), strings.Count(got, `type="radio"`)
-		if fields != test.fields || picks != test.picks {
-			t.Errorf("match %q: %d fields and %d choices, want %d and %d", test.match, fields, picks, test.fields, test.picks)
-		}
-	}
-}
-
-func TestReview_headingAsksWhatApprovingDoes(t *testing.T) {
-	for _, test := range []struct {
-		card Review
-		want string
-	}{
-		{Review{}, "<h1>Sign in?</h1>"},
-		{Review{AppName: "Acme"}, "<h1>Sign in to <bdi>Acme</bdi>?</h1>"},
-		{Review{AppName: "Acme", DeviceName: "TV"}, "<h1>Sign in on <bdi>TV</bdi>?</h1>"},
-		{Review{Purpose: "add a passkey", DeviceName: "TV"}, "<h1>Add a passkey on <bdi>TV</bdi>?</h1>"},
-	} {
-		if got := render(t, ReviewPage{Card: test.card}); !strings.Contains(got, test.want) {
-			t.Errorf("card of %+v lacks %q", test.card, test.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
-// Package account is the vocabulary of who takes part: namespaces, the users
-// and passkeys in them, the clients that act for applications, the browser
-// sessions of phones, and the scopes of service tokens.
+// Package account is the vocabulary of who takes part: namespaces, the users in
+// them with their passkeys and the phones on which they are told that something
+// waits, the clients that act for applications, the browser sessions of phones,
+// and the scopes of service tokens.
 //
 // It holds plain values and the small read interfaces that a store offers. It
 // does no I/O, changes nothing and decides nothing: every write goes through

@@ -1,9 +1,9 @@
 // Package sqlstore keeps nod's truth in SQL. Its promises are those of
-// approval.Store, approval.Upkeep, approval.Journal, approval.Ceremonies and the
-// read interfaces of approval/account, and it passes approval/storetest. Today it
-// is one SQLite file; every statement is written so that it runs unchanged on
-// PostgreSQL too ($1 parameters, ON CONFLICT, UPDATE … WHERE version, times as
-// BIGINT microseconds).
+// approval.Store, approval.Upkeep, approval.Journal, approval.Ceremonies,
+// approval.Outbox and the read interfaces of approval/account, and it passes
+// approval/storetest. Today it is one SQLite file; every statement is written so
+// that it runs unchanged on PostgreSQL too ($1 parameters, ON CONFLICT, UPDATE …
+// WHERE version, times as BIGINT microseconds).
 //
 // # Writing
 //

@@ -36,6 +36,8 @@ func accountsNothing(w *world) {
 		"UserByName abroad":   func() error { _, err := w.UserByName(w.ctx, "elsewhere", w.user.Username); return err },
 		"Passkey":             func() error { _, err := w.Passkey(w.ctx, id()); return err },
 		"PasskeyByCredential": func() error { _, err := w.PasskeyByCredential(w.ctx, hash()); return err },
+		"Phone":               func() error { _, err := w.Phone(w.ctx, id()); return err },
+		"PhoneByHash":         func() error { _, err := w.PhoneByHash(w.ctx, hash()); return err },
 		"Client":              func() error { _, err := w.Client(w.ctx, id()); return err },
 		"Session":             func() error { _, err := w.Session(w.ctx, hash()); return err },
 		"TouchSession":        func() error { return w.TouchSession(w.ctx, hash(), w.now()) },
@@ -80,6 +82,7 @@ func clientsOfNamespace(w *world) {
 	later.CreatedAt = w.start.Add(time.Second)
 	stranger.NamespaceID, stranger.CreatedAt = elsewhere.ID, w.start.Add(time.Minute)
 	stranger.Scopes, stranger.Origins, stranger.OpenRegistration = nil, nil, true
+	stranger.Notify, stranger.RotateQR = false, false
 	w.do(approval.AddNamespace{Namespace: elsewhere}, approval.AddClient{Client: stranger}, approval.AddClient{Client: later})
 	list := func(ns string) []account.Client { return value[[]account.Client](w, "Clients")(w.Clients(w.ctx, ns)) }
 	w.same("all", list(""), []account.Client{w.client, later, stranger})

@@ -34,30 +34,7 @@ func everyKind(w *world) []approval.Change {
 	}
 	redeeming := w.redeeming(*approving.Request)
 	changes := []approval.Change{creating, opening, approving, redeeming, w.revoking(*redeeming.Request)}
-
-	user, client := w.newUser("grace"), w.newClient()
-	key, second := w.newPasskey(user), w.newPasskey(user)
-	invitation := account.Invitation{Hash: hash(), UserID: user.ID, CreatedAt: w.now(), Expires: w.now().Add(time.Hour)}
-	public := account.ClientKey{ID: id(), ClientID: client.ID, Public: []byte("der"), CreatedAt: w.now()}
-	for _, e := range []approval.Effect{
-		approval.Spend{Box: approval.BoxNonce, Key: id(), Until: w.now().Add(time.Hour)},
-		approval.AddNamespace{Namespace: account.Namespace{ID: "fedcba9876543210", Name: "second"}},
-		approval.AddUser{User: user},
-		approval.AddPasskey{Passkey: key},
-		approval.AddPasskey{Passkey: second},
-		approval.RenamePasskey{ID: key.ID, Name: "Old phone"},
-		approval.SetPasskeyStatus{ID: second.ID, From: account.PasskeyActive, To: account.PasskeyRevoked},
-		approval.KeepPasskey{UserID: user.ID},
-		approval.AddInvitation{Invitation: invitation},
-		approval.SpendInvitation{Hash: invitation.Hash},
-		approval.EndSessions{UserID: user.ID},
-		approval.AddClient{Client: client},
-		approval.AddClientKey{Key: public},
-		approval.RemoveClientKey{ClientID: client.ID, ID: public.ID},
-		approval.SetUserStatus{ID: user.ID, From: account.UserActive, To: account.UserInactive},
-		approval.DeleteUser{ID: user.ID},
-		approval.DeleteClient{ID: client.ID},
-	} {
+	for _, e := range everyAccountEffect(w, r.ID) {
 		silent, loud := effects(e), effects(e)
 		loud.Event = approval.Event{Name: approval.EventUserCreated, UserID: w.user.ID}
 		if len(changes)%2 == 0 { // half of them leave an audit row, half do not
@@ -69,12 +46,47 @@ func everyKind(w *world) []approval.Change {
 	return changes
 }
 
+// everyAccountEffect is one of each effect that needs no request.
+func everyAccountEffect(w *world, requestID string) []approval.Effect {
+	user, client := w.newUser("grace"), w.newClient()
+	key, second := w.newPasskey(user), w.newPasskey(user)
+	phone, counts := w.newPhone(user), approval.Prompting{Key: user.ID, Version: 1, Live: requestID, LiveUntil: w.now().Add(time.Hour)}
+	invitation := account.Invitation{Hash: hash(), UserID: user.ID, CreatedAt: w.now(), Expires: w.now().Add(time.Hour)}
+	public := account.ClientKey{ID: id(), ClientID: client.ID, Public: []byte("der"), CreatedAt: w.now()}
+	return []approval.Effect{
+		approval.Spend{Box: approval.BoxNonce, Key: id(), Until: w.now().Add(time.Hour)},
+		approval.AddNamespace{Namespace: account.Namespace{ID: "fedcba9876543210", Name: "second"}},
+		approval.AddUser{User: user},
+		approval.AddPasskey{Passkey: key},
+		approval.AddPasskey{Passkey: second},
+		approval.RenamePasskey{ID: key.ID, Name: "Old phone"},
+		approval.SetPasskeyStatus{ID: second.ID, From: account.PasskeyActive, To: account.PasskeyRevoked},
+		approval.KeepPasskey{UserID: user.ID},
+		approval.AddPhone{Phone: phone},
+		approval.RefreshPhone{ID: phone.ID, UserID: user.ID, Name: "New", Sealed: []byte("other")},
+		approval.NotePhone{ID: phone.ID, Fault: "busy"},
+		approval.SetPrompting{Is: counts},
+		approval.RemovePhone{ID: phone.ID, UserID: user.ID},
+		approval.AddInvitation{Invitation: invitation},
+		approval.SpendInvitation{Hash: invitation.Hash},
+		approval.EndSessions{UserID: user.ID},
+		approval.AddClient{Client: client},
+		approval.AddClientKey{Key: public},
+		approval.RemoveClientKey{ClientID: client.ID, ID: public.ID},
+		approval.SetUserStatus{ID: user.ID, From: account.UserActive, To: account.UserInactive},
+		approval.DeleteUser{ID: user.ID},
+		approval.DeleteClient{ID: client.ID},
+	}
+}
+
 // state is what the suite can see of a store.
 type state struct {
 	Requests []approval.Request
 	Events   []approval.Event
 	Users    []account.User
 	Passkeys [][]account.Passkey
+	Phones   [][]account.Phone
+	Counts   []approval.Prompting
 	Clients  []account.Client
 	Keys     [][]account.ClientKey
 }
@@ -86,6 +98,8 @@ func (w *world) state(t Truth) (s state) {
 	s.Users = value[[]account.User](w, "Users")(t.Users(w.ctx, w.namespace.ID, "", 1000))
 	for _, u := range s.Users {
 		s.Passkeys = append(s.Passkeys, value[[]account.Passkey](w, "Passkeys")(t.Passkeys(w.ctx, u.ID)))
+		s.Phones = append(s.Phones, value[[]account.Phone](w, "Phones")(t.Phones(w.ctx, u.ID)))
+		s.Counts = append(s.Counts, value[approval.Prompting](w, "Prompting")(t.Prompting(w.ctx, u.ID)))
 	}
 	s.Clients = value[[]account.Client](w, "Clients")(t.Clients(w.ctx, ""))
 	for _, c := range s.Clients {
@@ -177,7 +191,8 @@ var atomicTests = []test{
 func allOrNothing(w *world) {
 	open := w.request()
 	spent := approval.Spend{Box: approval.BoxNonce, Key: id(), Until: w.now().Add(time.Hour)}
-	w.do(spent)
+	phone := w.newPhone(w.user)
+	w.do(spent, approval.AddPhone{Phone: phone})
 	before := w.state(w.Truth)
 	fresh := approval.Spend{Box: approval.BoxNonce, Key: id(), Until: w.now().Add(time.Hour)}
 	taken := w.newRequest()
@@ -197,11 +212,17 @@ func allOrNothing(w *world) {
 		"a moved counter":  effects(approval.CountPasskey{ID: w.passkey.ID, Was: 99, Is: 100}),
 		"a missing user":   effects(approval.DeleteUser{ID: id()}),
 		"a stranger's key": effects(approval.AddPasskey{Passkey: w.newPasskey(account.User{ID: id()})}),
+		"a taken place":    effects(approval.AddPhone{Phone: phone}),
+		"no such phone":    effects(approval.RemovePhone{ID: phone.ID, UserID: id()}),
+		"moved counts":     effects(approval.SetPrompting{From: 9, Is: approval.Prompting{Key: w.user.ID, Version: 10}}),
 	} {
 		first := w.creating(w.newRequest())
 		first.Effects = []approval.Effect{
 			fresh, approval.AddUser{User: w.newUser("grace")}, approval.RenamePasskey{ID: w.passkey.ID, Name: "New"},
 			approval.CountPasskey{ID: w.passkey.ID, Was: 7, Is: 8}, approval.AddClient{Client: w.newClient()},
+			approval.AddPhone{Phone: w.newPhone(w.user)}, approval.NotePhone{ID: phone.ID, Fault: "busy"},
+			approval.SetPrompting{Is: approval.Prompting{Key: w.user.ID, Version: 1, Live: open.ID}},
+			approval.Deliver{Topic: approval.TopicPrompt, Key: open.ID, Until: open.Expires},
 		}
 		last.Effects = append([]approval.Effect{approval.EndSessions{UserID: w.user.ID}}, last.Effects...)
 		if err := w.Apply(w.ctx, first, last); err == nil {
@@ -214,6 +235,7 @@ func allOrNothing(w *world) {
 		w.same("after "+name+" alone", w.state(w.Truth), before)
 	}
 	w.do(fresh) // was never used up
+	w.same("messages", w.delivery(open.ID), approval.DeliveryNone)
 }
 
 func auditRows(w *world) {

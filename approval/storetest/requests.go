@@ -35,7 +35,12 @@ func findByEachKey(w *world) {
 	check(r)
 	opened := step(r, approval.Pending, approval.EventOpened)
 	opened.Request.OpenedAt, opened.Request.OpenedVia, opened.Request.Tries = w.now(), approval.Scanned, 2
+	opened.Request.OpenedBy = "phone 1"
 	r = w.apply(opened)
+	check(r)
+	again := step(r, approval.Pending, approval.EventOpenedAgain)
+	again.Request.AgainAt = w.now()
+	r = w.apply(again)
 	check(r)
 	r = w.apply(w.approving(r))
 	check(r)
@@ -61,9 +66,10 @@ func findNothing(w *world) {
 func findBare(w *world) {
 	bare := approval.Request{ID: id(), State: approval.Pending, Version: 0, CreatedAt: w.now(), Expires: w.now().Add(time.Minute)}
 	other := bare
-	other.ID = id()
+	other.ID, other.Rotates = id(), true
 	want := w.apply(step(bare, approval.Pending, approval.EventRequested))
-	w.apply(step(other, approval.Pending, approval.EventRequested)) // two lack a code: that is no collision
+	rotating := w.apply(step(other, approval.Pending, approval.EventRequested)) // two lack a code: that is no collision
+	w.same("request whose handle rotates", w.find(other.ID), rotating)
 	w.same("request without anything", w.find(bare.ID), want)
 	for _, k := range []approval.Key{{CodeHash: []byte{}}, {Handle: []byte{}}} {
 		_, err := w.Find(w.ctx, k)
@@ -114,6 +120,7 @@ func applyFrozen(w *world) {
 	c.Request.Context.App = "Somebody else"
 	c.Request.Audience, c.Request.TokenNeeded, c.Request.Match = "", false, account.MatchNone
 	c.Request.CodeHash, c.Request.HandleHash, c.Request.Purpose = hash(), hash(), approval.AddCredential
+	c.Request.Rotates = true
 	w.apply(c)
 	want.Version++
 	w.same("what was frozen", w.find(want.ID), want)

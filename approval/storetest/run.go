@@ -44,7 +44,10 @@ type Backend struct {
 
 // Run checks a backend; open gives each case its own.
 func Run(t *testing.T, open func(t *testing.T) Backend) {
-	for _, group := range [][]test{requestTests, opTests, atomicTests, needsTests, effectTests, accountTests, raceTests, guessTests, upkeepTests, crashTests} {
+	for _, group := range [][]test{
+		requestTests, opTests, atomicTests, needsTests, effectTests, accountTests, raceTests, guessTests,
+		outboxTests, phoneTests, promptingTests, upkeepTests, crashTests,
+	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, open(t))) })
 		}

@@ -70,7 +70,7 @@ func (w *world) newClient() account.Client {
 		ID: id(), NamespaceID: w.namespace.ID, Name: "Acme TV", Type: account.ClientManagement,
 		Scopes:  []account.Scope{account.CodesGenerate, account.CodesAuthorize},
 		Origins: []string{"https://tv.example", "http://localhost:3000"}, RequireWaitToken: true,
-		Match: account.MatchType, Issuer: "https://id.example", CreatedAt: w.start,
+		Match: account.MatchType, Notify: true, RotateQR: true, Issuer: "https://id.example", CreatedAt: w.start,
 	}
 }
 

@@ -15,8 +15,15 @@ export const now = () => Date.now() + ahead;
 
 const stampFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
 
+const clockFormat = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
+
 /** @type {Record<string, (time: number) => string>} */
-const words = { stamp: (time) => stampFormat.format(time), ago, left };
+const words = {
+  stamp: (time) => stampFormat.format(time),
+  clock: (time) => clockFormat.format(time),
+  ago,
+  left,
+};
 
 /** @param {number} time */
 function ago(time) {

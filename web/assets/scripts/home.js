@@ -1,7 +1,10 @@
-// Home: the list of waiting requests keeps itself up to date while it is seen.
+// Home: the list of waiting requests keeps itself up to date while it is seen,
+// and whoever is not told on this phone yet is offered it, once.
 
 import { CallError, get } from './call.js';
 import { seen, sleep, tellTimes } from './clock.js';
+import { offerPush } from './offer.js';
+import { installWorker, leaveWith } from './push.js';
 import { element, say } from './status.js';
 
 /** @typedef {{id: string, app: string, device: string, asked_at: string}} WaitingRequest */
@@ -64,4 +67,7 @@ async function keepUpToDate() {
   }
 }
 
+leaveWith(element('signout', HTMLFormElement));
 keepUpToDate();
+installWorker().catch(() => {}); // a private window has none, and all but push works without
+offerPush();

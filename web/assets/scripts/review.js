@@ -1,9 +1,11 @@
-// The review card: approving with a passkey, and time running out. Declining is
-// a plain form and needs nothing from here.
+// The review card: approving with a passkey, and what happens to the request
+// meanwhile. Declining is a plain form and needs nothing from here.
 
 import { CallError, leaveFor, post } from './call.js';
-import { now, seen } from './clock.js';
-import { explain, sayWhy, supported, unsupported, use } from './passkey.js';
+import { now, seen, sleep } from './clock.js';
+import { follow } from './follow.js';
+import { steer } from './keys.js';
+import { explain, sayWhy, stop, supported, unsupported, use } from './passkey.js';
 import { element, once, say } from './status.js';
 
 const decision = element('decision', HTMLElement);
@@ -11,9 +13,10 @@ const form = element('approve', HTMLFormElement);
 const approve = /** @type {HTMLButtonElement} */ (document.querySelector('button[form="approve"]'));
 const decline = /** @type {HTMLButtonElement} */ (document.querySelector('#decline button'));
 
-const { requestId = '', way = '', secret = '', expires = '' } = decision.dataset;
+const { requestId = '', way = '', secret = '', expires = '', version = '' } = decision.dataset;
 const ref = { way, secret };
 
+const openedElsewhere = 'This request was opened on another phone too. If that was not you, decline.';
 const ranOut = 'This request has run out. Nothing was shared. Start again on the device.';
 
 /** @returns {string | undefined} the number typed or picked, if one is asked for */
@@ -23,13 +26,27 @@ function chosenNumber() {
   return typeof number === 'string' ? number.normalize('NFKC').replace(/\s/g, '') : undefined;
 }
 
+/** Settles with the call about this person's answer that is under way, or was last. */
+let answer = Promise.resolve();
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @returns {Promise<any>}
+ */
+function send(path, body) {
+  const sent = post(path, { ref, ...body });
+  answer = sent.catch(() => {});
+  return sent;
+}
+
 async function approveNow() {
   say('Waiting for your passkey…', 'waiting');
   try {
     const { publicKey } = await askToApprove();
     const credential = await use(publicKey);
     say('Approving…', 'waiting');
-    const { redirect } = await post('/phone/requests/approve', { ref, credential });
+    const { redirect } = await send('/phone/requests/approve', { credential });
     leaveFor(redirect ?? `/r/${encodeURIComponent(requestId)}`);
   } catch (error) {
     refused(error);
@@ -39,7 +56,7 @@ async function approveNow() {
 /** @returns {Promise<{publicKey: object}>} */
 async function askToApprove() {
   try {
-    return await post('/phone/requests/approve/options', { ref, number: chosenNumber() });
+    return await send('/phone/requests/approve/options', { number: chosenNumber() });
   } catch (error) {
     // The session is over. This very page asks for a sign-in and comes back.
     if (error instanceof CallError && error.status === 401) leaveFor(location.pathname);
@@ -77,8 +94,12 @@ function askNumberAgain(answer) {
 /** The timer that looks whether the request has run out. */
 let watch = 0;
 
+/** Whether the card has ended, or its answer is given. */
+let closed = false;
+
 /** Ends the card: nothing is left to decide, and no time runs any more. */
 function close() {
+  closed = true;
   clearInterval(watch);
   form.hidden = true;
   document.getElementById('left')?.closest('div')?.remove();
@@ -100,6 +121,40 @@ async function tellOpened() {
   }
 }
 
+/**
+ * What others did to the request.
+ *
+ * @param {import('./follow.js').News} news
+ * @returns {Promise<boolean>} whether that was the end
+ */
+async function tell({ state, opened_elsewhere: elsewhere, redirect }) {
+  if (closed) return true;
+  if (state === 'pending') {
+    if (elsewhere) tellElsewhere();
+    return false;
+  }
+  // What this person did here is told by its own call.
+  await answer;
+  await sleep(0);
+  if (closed) return true;
+  if (state === 'expired') {
+    say(ranOut);
+    close();
+  } else {
+    stop();
+    leaveFor(redirect ?? `/r/${encodeURIComponent(requestId)}`);
+  }
+  return true;
+}
+
+/** Adds the line, once. */
+function tellElsewhere() {
+  const line = document.getElementById('elsewhere');
+  if (!(line instanceof HTMLTemplateElement)) return;
+  line.replaceWith(line.content);
+  say(openedElsewhere, 'caution');
+}
+
 function watchTime() {
   const end = Date.parse(expires);
   if (Number.isNaN(end)) return;
@@ -115,6 +170,8 @@ form.addEventListener('submit', (event) => {
   once(approve, approveNow);
 });
 
+decline.form?.addEventListener('submit', () => { closed = true; });
+
 if (supported) {
   approve.disabled = false;
 } else {
@@ -123,5 +180,7 @@ if (supported) {
 // A long card must not start at its end because Decline has the focus.
 decline.focus({ preventScroll: true });
 window.scrollTo(0, 0);
-tellOpened();
+steer(decision);
 watchTime();
+await tellOpened();
+await follow(ref, Number(version), tell);

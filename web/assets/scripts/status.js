@@ -1,15 +1,15 @@
 // The live region of a page: one sentence at a time.
 
-/** @typedef {'' | 'waiting' | 'good' | 'bad'} Tone */
+/** @typedef {'' | 'waiting' | 'good' | 'caution' | 'bad'} Tone */
 
 /**
  * Says a sentence in the page's status line; an empty one clears it.
  *
  * @param {string} sentence
  * @param {Tone} [tone]
+ * @param {HTMLElement} [line] another live region than that of the page
  */
-export function say(sentence, tone = '') {
-  const line = element('status', HTMLElement);
+export function say(sentence, tone = '', line = element('status', HTMLElement)) {
   line.className = tone ? `status ${tone}` : 'status';
   line.textContent = sentence;
 }

@@ -1,0 +1,116 @@
+package web
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestReview_declineComesFirstAndHasTheFocus(t *testing.T) {
+	for _, match := range []string{MatchType, MatchPick, MatchNone, ""} {
+		var buttons []tag
+		for _, tag := range tags(t, render(t, ReviewPage{Card: Review{Match: match, Choices: []string{"1"}}})) {
+			if tag.name == "button" {
+				buttons = append(buttons, tag)
+			}
+		}
+		if len(buttons) != 2 || strings.TrimSpace(buttons[0].text) != "Decline" {
+			t.Fatalf("match %q: buttons are %v, want Decline and Approve", match, buttons)
+		}
+		if _, focused := buttons[0].attributes["autofocus"]; !focused {
+			t.Errorf("match %q: Decline does not ask for the focus", match)
+		}
+		if got := strings.TrimSpace(buttons[1].text); got != "Approve with passkey" {
+			t.Errorf("match %q: second button is %q", match, got)
+		}
+	}
+}
+
+func TestReview_sentenceIsAlwaysThereAndTheWarningAboveTheButtons(t *testing.T) {
+	const sentence = "Only approve if you started this yourself, just now, and you can see the screen."
+	for _, page := range []ReviewPage{{}, {Card: Review{Warning: "Another country."}}} {
+		got := render(t, page)
+		if strings.Count(got, sentence) != 1 {
+			t.Errorf("card has the sentence %d times, want once", strings.Count(got, sentence))
+		}
+		if want := min(1, len(page.Card.Warning)); strings.Count(got, `class="warning"`) != want {
+			t.Errorf("card has %d warnings, want %d", strings.Count(got, `class="warning"`), want)
+		}
+		if warning := strings.Index(got, "Another country."); warning > strings.Index(got, "<button") {
+			t.Error("the warning stands below the buttons")
+		}
+	}
+}
+
+func TestReview_numberIsAskedForAsTheModeSays(t *testing.T) {
+	for _, test := range []struct {
+		match         string
+		fields, picks int
+	}{{MatchType, 1, 0}, {MatchPick, 0, 3}, {MatchNone, 0, 0}, {"", 0, 0}} {
+		got := render(t, ReviewPage{Card: Review{Match: test.match, Choices: []string{"482913", "104772", "930518"}}})
+		fields, picks := strings.Count(got, `id="number"`), strings.Count(got, `type="radio"`)
+		if fields != test.fields || picks != test.picks {
+			t.Errorf("match %q: %d fields and %d choices, want %d and %d", test.match, fields, picks, test.fields, test.picks)
+		}
+	}
+}
+
+func TestReview_headingAsksWhatApprovingDoes(t *testing.T) {
+	for _, test := range []struct {
+		card Review
+		want string
+	}{
+		{Review{}, "<h1>Sign in?</h1>"},
+		{Review{AppName: "Acme"}, "<h1>Sign in to <bdi>Acme</bdi>?</h1>"},
+		{Review{AppName: "Acme", DeviceName: "TV"}, "<h1>Sign in on <bdi>TV</bdi>?</h1>"},
+		{Review{Purpose: "add a passkey", DeviceName: "TV"}, "<h1>Add a passkey on <bdi>TV</bdi>?</h1>"},
+	} {
+		if got := render(t, ReviewPage{Card: test.card}); !strings.Contains(got, test.want) {
+			t.Errorf("card of %+v lacks %q", test.card, test.want)
+		}
+	}
+}
+
+// parts cuts a card into what nod knows and what the device says.
+func parts(t *testing.T, card Review) (known, claimed string) {
+	t.Helper()
+	page := render(t, ReviewPage{Card: card})
+	known, rest, _ := strings.Cut(page, "</section>")
+	claimed, _, _ = strings.Cut(rest, "</section>")
+	return known, claimed
+}
+
+func TestReview_whatFollowsFromAClaimStandsWithTheClaims(t *testing.T) {
+	for _, test := range []struct {
+		card           Review
+		known, claimed []string
+	}{
+		{Review{WaitPlace: "Lyon", Address: "addr", Place: "Berlin", Network: OtherCountry}, []string{"Lyon"}, []string{"Berlin", "Another country than this phone"}},
+		{Review{Address: "addr", Network: SameNetwork}, nil, []string{"Same network as this phone"}},
+		{Review{DeviceName: "TV", Network: SameNetwork}, []string{"Same network as this phone"}, []string{"TV"}},
+	} {
+		known, claimed := parts(t, test.card)
+		for _, want := range test.known {
+			if !strings.Contains(known, want) || strings.Contains(claimed, want) {
+				t.Errorf("card of %+v: %q is not what nod knows, and that alone", test.card, want)
+			}
+		}
+		for _, want := range test.claimed {
+			if !strings.Contains(claimed, want) || strings.Contains(known, "<dd>"+want) {
+				t.Errorf("card of %+v: %q is not what the device says, and that alone", test.card, want)
+			}
+		}
+	}
+}
+
+func TestReview_secondOpenerIsALineOrReadyToBecomeOne(t *testing.T) {
+	const line = "<dt>Opened</dt>"
+	for _, elsewhere := range []bool{false, true} {
+		got := render(t, ReviewPage{Card: Review{OpenedElsewhere: elsewhere, Version: 7}})
+		if hidden := strings.Contains(got, `<template id="elsewhere">`); strings.Count(got, line) != 1 || hidden == elsewhere {
+			t.Errorf("opened elsewhere %t: %d lines, kept for later %t", elsewhere, strings.Count(got, line), hidden)
+		}
+		if want := `data-version="7"`; !strings.Contains(got, want) {
+			t.Errorf("card lacks %s", want)
+		}
+	}
+}
