@@ -18,7 +18,7 @@ func (s *Store) Apply(ctx context.Context, changes ...approval.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	return s.write(ctx, "apply", func(ctx context.Context, t *tx) error {
+	err := s.engine.write(ctx, manner{again: true, lazy: undecided(changes)}, func(ctx context.Context, t *tx) error {
 		for _, c := range changes {
 			if err := t.apply(ctx, c); err != nil {
 				return fmt.Errorf("%s: %w", title(c), err)
@@ -26,6 +26,18 @@ func (s *Store) Apply(ctx context.Context, changes ...approval.Change) error {
 		}
 		return nil
 	})
+	return fault("apply", err)
+}
+
+// undecided says that the changes only bring questions into the world: losing one
+// in a crash of the database loses nothing that anybody has said.
+func undecided(changes []approval.Change) bool {
+	for _, c := range changes {
+		if c.Request == nil || c.From != 0 || c.Request.State != approval.Pending {
+			return false
+		}
+	}
+	return true
 }
 
 // title names a change in errors.
@@ -45,13 +57,13 @@ func (t *tx) apply(ctx context.Context, c approval.Change) error {
 	if err != nil || !claimed {
 		return err
 	}
-	if t.now.Before(c.NotBefore) || !c.Before.IsZero() && !t.now.Before(c.Before) {
-		return fmt.Errorf("out of time: %w", approval.ErrConflict)
-	}
 	if c.Request != nil {
 		if err := t.swap(ctx, *c.Request, c.From); err != nil {
 			return err
 		}
+	}
+	if err := t.inTime(ctx, c); err != nil {
+		return err
 	}
 	if err := t.check(ctx, c.Needs); err != nil {
 		return err
@@ -60,6 +72,25 @@ func (t *tx) apply(ctx context.Context, c approval.Change) error {
 		if err := t.effect(ctx, e, c.Op, i); err != nil {
 			return fmt.Errorf("%T: %w", e, err)
 		}
+	}
+	return nil
+}
+
+// inTime judges a change's bounds, after the swap: on a server that may have
+// waited for somebody else's.
+func (t *tx) inTime(ctx context.Context, c approval.Change) error {
+	if c.NotBefore.IsZero() && c.Before.IsZero() {
+		return nil
+	}
+	now := t.now
+	if t.exact != nil {
+		var err error
+		if now, err = t.exact(ctx); err != nil {
+			return err
+		}
+	}
+	if now.Before(c.NotBefore) || !c.Before.IsZero() && !now.Before(c.Before) {
+		return fmt.Errorf("out of time: %w", approval.ErrConflict)
 	}
 	return nil
 }

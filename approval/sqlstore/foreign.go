@@ -10,13 +10,12 @@ import (
 // seen by every waiter within a quarter of a second.
 const foreignEvery = 250 * time.Millisecond
 
-// WatchForeign calls changed whenever another process has written to the file,
-// until ctx ends; what this store writes itself does not count. It may call once
-// too often, after a failed write. While the file cannot be read it keeps trying.
-func (s *Store) WatchForeign(ctx context.Context, changed func()) error {
+// watch implements engine. It may call once too often, after a failed write. While
+// the file cannot be read it keeps trying.
+func (f *file) watch(ctx context.Context, changed func()) error {
 	tick := time.NewTicker(foreignEvery)
 	defer tick.Stop()
-	seen, err := s.writer.mark(ctx)
+	seen, err := f.writer.mark(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -24,8 +23,8 @@ func (s *Store) WatchForeign(ctx context.Context, changed func()) error {
 		case <-tick.C:
 		}
 		was, failed := seen, err != nil
-		if seen, err = s.writer.mark(ctx); errors.Is(err, errClosed) {
-			return fault("watch for other writers", err)
+		if seen, err = f.writer.mark(ctx); errors.Is(err, errClosed) {
+			return err
 		} else if err == nil && (failed || seen != was) {
 			changed()
 		}

@@ -16,6 +16,7 @@ import (
 func (s *Store) Guess(ctx context.Context, k approval.Key, budgets []approval.Budget) (approval.Request, error) {
 	var found approval.Request
 	err := s.write(ctx, "guess", func(ctx context.Context, t *tx) error {
+		found = approval.Request{}
 		for _, b := range budgets {
 			if err := t.try(ctx, b); err != nil {
 				return fmt.Errorf("budget %s: %w", b.Key, err)

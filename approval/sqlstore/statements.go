@@ -3,47 +3,26 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"sync"
+	"time"
 )
 
-// statements runs SQL on a pool or on one connection and prepares each text
-// once. The number of texts is bounded: constants, and List's combinations.
+// runner runs SQL: a pool, a connection, or what prepares each text once on one.
+type runner interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// statements runs SQL on a pool or on one connection.
 type statements struct {
-	on interface {
-		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-	}
-	known  sync.Map // text -> *sql.Stmt
-	stacks *stacks  // where one and list run; nil: on the caller's
-}
-
-func newStatements(on interface {
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-}) *statements {
-	return &statements{on: on}
-}
-
-func (s *statements) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if st, ok := s.known.Load(query); ok {
-		return st.(*sql.Stmt), nil
-	}
-	st, err := s.on.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	if first, raced := s.known.LoadOrStore(query, st); raced {
-		st.Close()
-		return first.(*sql.Stmt), nil
-	}
-	return st, nil
+	runner
+	stacks *stacks       // where one and list run; nil: on the caller's
+	within time.Duration // how long a read on those may take; 0: for ever
 }
 
 // exec returns how many rows were changed.
 func (s *statements) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	st, err := s.prepared(ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(ctx, args...)
+	res, err := s.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -59,24 +38,13 @@ func (s *statements) must(ctx context.Context, word error, query string, args ..
 	return err
 }
 
-func (s *statements) close() {
-	s.known.Range(func(_, st any) bool {
-		st.(*sql.Stmt).Close()
-		return true
-	})
-}
-
 // row is what a scan function reads: one row of a *sql.Rows.
 type row interface{ Scan(dest ...any) error }
 
 // list reads all rows.
 func list[T any](ctx context.Context, s *statements, scan func(row) (T, error), query string, args ...any) (found []T, err error) {
 	err = s.read(ctx, func(ctx context.Context) error {
-		st, err := s.prepared(ctx, query)
-		if err != nil {
-			return err
-		}
-		rows, err := st.QueryContext(ctx, args...)
+		rows, err := s.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}
@@ -96,11 +64,8 @@ func list[T any](ctx context.Context, s *statements, scan func(row) (T, error), 
 // one reads one row; sql.ErrNoRows, which fault turns into approval.ErrNotFound,
 // when there is none.
 func one[T any](ctx context.Context, s *statements, scan func(row) (T, error), query string, args ...any) (found T, err error) {
-	err = s.read(ctx, func(ctx context.Context) error {
-		st, err := s.prepared(ctx, query)
-		if err == nil {
-			found, err = scan(st.QueryRowContext(ctx, args...))
-		}
+	err = s.read(ctx, func(ctx context.Context) (err error) {
+		found, err = scan(s.QueryRowContext(ctx, query, args...))
 		return err
 	})
 	return found, err
@@ -109,12 +74,20 @@ func one[T any](ctx context.Context, s *statements, scan func(row) (T, error), q
 // read runs a read on a stack of the pool, if there is one. What has begun is
 // not broken off when ctx ends: reads are short, and watching a context costs
 // two goroutines each, one of database/sql and one of the driver, half as much as
-// the read itself.
+// the read itself. Only a server, which can fall silent, is given a limit.
 func (s *statements) read(ctx context.Context, do func(context.Context) error) (err error) {
 	if s.stacks == nil {
 		return do(ctx)
 	}
-	notRun := s.stacks.do(ctx, func() { err = do(context.WithoutCancel(ctx)) })
+	notRun := s.stacks.do(ctx, func() {
+		begun := context.WithoutCancel(ctx)
+		if s.within > 0 {
+			var cancel context.CancelFunc
+			begun, cancel = context.WithTimeout(begun, s.within)
+			defer cancel()
+		}
+		err = do(begun)
+	})
 	if notRun != nil {
 		return notRun
 	}

@@ -22,20 +22,6 @@ var (
 	errNotRun = errors.New("not run")
 )
 
-// write runs do in a transaction and returns once it is durable or undone. do
-// runs at most once, on whichever goroutine leads, under a context that does
-// not end; it must not touch what its caller reads unless write returned nil.
-func (s *Store) write(ctx context.Context, what string, do func(context.Context, *tx) error) error {
-	return fault(what, s.writer.do(ctx, do))
-}
-
-// tx is what a job works with: the transaction's connection and its time.
-type tx struct {
-	*statements
-	now  time.Time
-	next func(now time.Time) int64 // see writer.next
-}
-
 // job is one write, between its caller and whoever leads.
 type job struct {
 	ctx      context.Context
@@ -53,7 +39,7 @@ type writer struct {
 	// lead is held, by a value in it, by whoever uses the fields below it.
 	lead   chan struct{}
 	conn   *connection // nil before the first use and after a failure
-	seq    int64       // of the last audit row
+	seq    sequence
 	closed bool
 	stack  stack // see stacks
 
@@ -66,7 +52,8 @@ type writer struct {
 // connection is the writer's, with the statements prepared on it.
 type connection struct {
 	*statements
-	raw *sql.Conn
+	texts *prepared
+	raw   *sql.Conn
 }
 
 func newWriter(db *sql.DB, clock func() time.Time) *writer {
@@ -185,7 +172,7 @@ func (w *writer) run(ctx context.Context, c *connection, j *job) error {
 	if _, err := c.exec(ctx, `SAVEPOINT job`); err != nil {
 		return fmt.Errorf("savepoint: %w", err)
 	}
-	j.call(ctx, &tx{statements: c.statements, now: w.clock(), next: w.next})
+	j.call(ctx, &tx{statements: c.statements, now: w.clock(), next: w.seq.next})
 	if j.err != nil || j.panicked != nil {
 		if _, err := c.exec(ctx, `ROLLBACK TO job`); err != nil {
 			return fmt.Errorf("roll back: %w", errors.Join(err, j.err))
@@ -210,13 +197,6 @@ func (j *job) call(ctx context.Context, t *tx) {
 	j.err = j.do(ctx, t)
 }
 
-// next numbers audit and outbox rows: the time in microseconds, moved on by one
-// where two rows would share it, so that their order is the order of writing.
-func (w *writer) next(now time.Time) int64 {
-	w.seq = max(w.seq+1, now.UnixMicro())
-	return w.seq
-}
-
 func (w *writer) connected(ctx context.Context) (*connection, error) {
 	if w.conn != nil {
 		return w.conn, nil
@@ -225,7 +205,8 @@ func (w *writer) connected(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.conn = &connection{statements: newStatements(raw), raw: raw}
+	texts := &prepared{on: raw}
+	w.conn = &connection{statements: &statements{runner: texts}, texts: texts, raw: raw}
 	return w.conn, nil
 }
 
@@ -233,7 +214,7 @@ func (w *writer) connected(ctx context.Context) (*connection, error) {
 // the next group starts on a new one.
 func (w *writer) drop() {
 	if w.conn != nil {
-		w.conn.statements.close()
+		w.conn.texts.close()
 		_ = w.conn.raw.Close() // it rolls back, or is broken anyhow
 		w.conn = nil
 	}

@@ -44,12 +44,12 @@ func spent(t *testing.T, s *Store) string {
 func grouped(s *Store, writes ...func() error) []error {
 	errs := make([]error, len(writes))
 	var wg sync.WaitGroup
-	s.writer.lead <- struct{}{} // until everybody has queued up
+	s.engine.(*file).writer.lead <- struct{}{} // until everybody has queued up
 	for i, write := range writes {
 		wg.Go(func() { errs[i] = write() })
 		synctest.Wait()
 	}
-	<-s.writer.lead
+	<-s.engine.(*file).writer.lead
 	wg.Wait()
 	return errs
 }
@@ -95,7 +95,7 @@ func TestWriter_fullDiskFailsTheWholeGroupAndHeals(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The writer's connection may not grow the file any more.
-		if _, err := list(ctx, s.writer.conn.statements, scanNumber, `PRAGMA max_page_count = 1`); err != nil {
+		if _, err := list(ctx, s.engine.(*file).writer.conn.statements, scanNumber, `PRAGMA max_page_count = 1`); err != nil {
 			t.Fatal(err)
 		}
 		big := spend("c")

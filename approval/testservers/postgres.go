@@ -113,10 +113,14 @@ func (p *Postgres) Do(statement string) string {
 }
 
 // Fresh makes an empty database and returns its URL.
-func (p *Postgres) Fresh() string {
+func (p *Postgres) Fresh() string { return p.Copy("template1") }
+
+// Copy makes a database like another, which nobody may be connected to, and
+// returns its URL.
+func (p *Postgres) Copy(of string) string {
 	p.t.Helper()
 	name := fmt.Sprintf("nod%d", p.databases.Add(1))
-	p.Do("CREATE DATABASE " + name)
+	p.Do("CREATE DATABASE " + name + " TEMPLATE " + of)
 	return p.url(name)
 }
 
