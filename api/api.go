@@ -17,6 +17,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ type Config struct {
 	WaitHold           time.Duration // how long a wait is held
 	MaxWaitsPerAddress int
 	MaxWaitsPerClient  int
-	MaxWaits           int
+	MaxWaits           int           // held calls of all faces
 	InitsPerMinute     int           // ceremonies an address may begin without a token
 	TokenWindow        time.Duration // how far a service token's iat may be off
 
@@ -117,16 +118,17 @@ func (c Config) engine() (*gin.Engine, error) {
 	e.GET(documentPath, adapt(s.document))
 	e.GET("/assets/*file", gin.WrapH(web.Assets()))
 
-	native.Mount(e, native.Config{ // see its routes: /manage, /codes, /authenticate, /register, /credentials, /requests, /certs
+	gate := wire.NewGate(cmp.Or(c.MaxWaits, native.DefaultMaxWaits))
+	native.Mount(e, native.Config{ // see its routes: /manage, /codes, /authenticate, /register, /credentials, /phones, /requests, /certs
 		PublicURL: c.PublicURL, WaitHold: c.WaitHold, TokenWindow: c.TokenWindow,
 		MaxWaitsPerAddress: c.MaxWaitsPerAddress, MaxWaitsPerClient: c.MaxWaitsPerClient, MaxWaits: c.MaxWaits,
 		InitsPerMinute: c.InitsPerMinute,
 		Service:        c.Service, Directory: c.Directory, Accounts: c.Accounts, Ceremonies: c.Ceremonies,
-		Ring: c.Ring, Pacer: c.Pacer, Metrics: c.Metrics,
+		Ring: c.Ring, Gate: gate, Pacer: c.Pacer, Metrics: c.Metrics,
 	})
-	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /enrol, /passkeys, /activity, /phone
+	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /enrol, /passkeys, /notifications, /activity, /phone, /sw.js
 		PublicURL: c.PublicURL, Service: c.Service, Directory: c.Directory, Accounts: c.Accounts,
-		Ceremonies: c.Ceremonies, Pages: c.Pages, Push: c.Push, Pacer: c.Pacer,
+		Ceremonies: c.Ceremonies, Pages: c.Pages, Push: c.Push, Gate: gate, Pacer: c.Pacer,
 	})
 	if err != nil {
 		return nil, err

@@ -32,8 +32,12 @@ type signed struct {
 	Context     Context `json:"context"`
 	Way         Way     `json:"way"`
 	Verdict     Verdict `json:"verdict"`
-	Expires     string  `json:"expires"` // RFC 3339, UTC, microseconds
+	Match       string  `json:"match"`   // how it had to be tied to the screen
+	Asked       string  `json:"asked"`   // RFC 3339, UTC, microseconds
+	Expires     string  `json:"expires"` // likewise
 }
+
+const recordTime = "2006-01-02T15:04:05.000000Z"
 
 // Record is the canonical record of a question and its answer: the bytes the
 // passkey signs (through its challenge) and the receipt keeps. It is JSON with
@@ -57,7 +61,9 @@ func Record(r Request, userID string, way Way, v Verdict) []byte {
 		Context:     r.Context,
 		Way:         way,
 		Verdict:     v,
-		Expires:     r.Expires.UTC().Format("2006-01-02T15:04:05.000000Z"),
+		Match:       string(r.Match),
+		Asked:       r.CreatedAt.UTC().Format(recordTime),
+		Expires:     r.Expires.UTC().Format(recordTime),
 	})
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

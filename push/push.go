@@ -49,6 +49,7 @@ type Message struct {
 	Kind   Kind
 	Handle account.Secret // of a prompt: opaque, good for looking and deciding by its owner alone
 	Notice approval.Notice
+	At     time.Time      // when what it is about happened
 	Until  time.Time      // nobody wants it later
 	User   account.User   // whom it is for
 	Phone  account.Phone  // the zero phone on channels that need none

@@ -23,7 +23,7 @@ type codeBody struct {
 	RequesterIP    string `json:"requester_ip"`
 	RequesterAgent string `json:"requester_user_agent"`
 	Audience       string `json:"audience"`
-	Notify         bool   `json:"notify"`
+	Notify         *bool  `json:"notify"` // nil: as the client was registered
 
 	kind approval.CodeKind // from the path
 }
@@ -43,9 +43,19 @@ type generated struct {
 	ExpiresAt    time.Time `json:"expires_at"`
 	IsAuthorized bool      `json:"is_authorized"`
 	RequestID    string    `json:"request_id"`
-	ApprovalURL  string    `json:"approval_url"`
-	MatchNumber  string    `json:"match_number"`
-	Push         string    `json:"push"`
+	approvalLink
+	MatchNumber string            `json:"match_number"`
+	Push        approval.Delivery `json:"push"`
+}
+
+// approvalLink is what a QR code carries, and until when if it rotates.
+type approvalLink struct {
+	ApprovalURL          string    `json:"approval_url,omitempty"`
+	ApprovalURLExpiresAt time.Time `json:"approval_url_expires_at,omitzero"`
+}
+
+func (f *face) linkOf(handle account.Secret, until time.Time) approvalLink {
+	return approvalLink{f.PublicURL + "/a/" + handle.Reveal(), until}
 }
 
 func (f *face) generate(c *gin.Context, who *caller, in codeBody) (any, error) {
@@ -64,8 +74,12 @@ func (f *face) generate(c *gin.Context, who *caller, in codeBody) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	notify := who.client.Notify
+	if in.Notify != nil {
+		notify = *in.Notify
+	}
 	ask := approval.Ask{
-		Face: Face, Client: who.client, User: u, Purpose: purpose, Kind: in.kind, Audience: in.Audience, Notify: in.Notify, With: who.nonce,
+		Face: Face, Client: who.client, User: u, Purpose: purpose, Kind: in.kind, Audience: in.Audience, Notify: notify, With: who.nonce,
 		Context: approval.Context{DeviceName: in.DeviceName, BindingMessage: in.BindingMessage, Address: in.RequesterIP, UserAgent: in.RequesterAgent},
 	}
 	if in.Authorize {
@@ -79,13 +93,13 @@ func (f *face) generate(c *gin.Context, who *caller, in codeBody) (any, error) {
 }
 
 func (f *face) generatedOf(b approval.Begun) generated {
-	push := "none"
+	push := approval.DeliveryNone
 	if b.Prompted {
-		push = "queued"
+		push = approval.DeliveryQueued
 	}
 	return generated{
 		Code: b.Code.Reveal(), ExpiresAt: b.Request.Expires, IsAuthorized: b.Request.State == approval.Approved,
-		RequestID: b.Request.ID, ApprovalURL: f.PublicURL + "/a/" + b.Handle.Reveal(),
+		RequestID: b.Request.ID, approvalLink: f.linkOf(b.Handle, b.HandleUntil),
 		MatchNumber: b.MatchNumber.Reveal(), Push: push,
 	}
 }

@@ -15,6 +15,8 @@
 //   - Users, codes and passkeys of another namespace are answered for like ones
 //     that do not exist. An unknown user and a wrong code are one answer and cost
 //     the same.
+//   - Nobody registers a phone for somebody else: a token must itself name the user
+//     whose phones a call is about.
 //   - A page gets answers only from its own client's endpoints: the Origin header is
 //     judged before any effect.
 //   - A held call ends on the decision, on expiry, after the hold, when a newer one

@@ -2,6 +2,7 @@ package native
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/nod-auth/nod/api/token"
 	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
 )
 
 // table is this face's vocabulary. A handler that means another thing by a word
@@ -56,6 +58,8 @@ var (
 	clientNotFound     = &wire.Error{Status: http.StatusNotFound, Code: "client_not_found", Message: "There is no such client."}
 	userNotFound       = &wire.Error{Status: http.StatusNotFound, Code: "user_not_found", Message: "There is no such user."}
 	credentialNotFound = &wire.Error{Status: http.StatusNotFound, Code: "credential_not_found", Message: "The user has no such credential."}
+	phoneNotFound      = &wire.Error{Status: http.StatusNotFound, Code: "phone_not_found", Message: "The user has no such phone."}
+	tooManyPhones      = &wire.Error{Status: http.StatusConflict, Code: "too_many_phones", Message: fmt.Sprintf("A user can have %d phones. Remove one first.", account.MaxPhones)}
 	notFound           = &wire.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is nothing at this path."}
 	keyNotFound        = &wire.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is no such key."}
 	invalidCredential  = &wire.Error{Status: http.StatusUnauthorized, Code: "invalid_credential", Message: "The passkey's answer is not valid here."}

@@ -6,9 +6,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nod-auth/nod/api/internal/apitest"
 	"github.com/nod-auth/nod/api/native"
+	"github.com/nod-auth/nod/api/token"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 )
@@ -135,20 +137,26 @@ func TestSecrets_areNeitherEchoedNorLogged(t *testing.T) {
 }
 
 func FuzzBodies(f *testing.F) {
+	paths := []string{
+		waitPath, "/authenticate/fido2/complete", "/register/fido2/complete", "/codes/long/generate/fido2/complete",
+		"/authenticate/fido2/init", "/credentials/fido2/init/code", "/phones/register", "/phones/remove", "/codes/phrase/generate",
+	}
 	for _, seed := range []string{
 		`{}`, `null`, `[]`, `{"client_id":"CLIENT","username":"ada","authentication_code":{"code":"123456","type":"short"},"no_wait":true}`,
 		`{"client_id":"CLIENT","username":"ada","assertion_payload":{"challenge":"AA","credential_id":"AA","client_data":"e30","authenticator_data":"AA","signature":"AA"}}`,
 		`{"client_id":"CLIENT","username":"ada","attestation_payload":{"challenge":"AA","credential_id":"AA","client_data":"e30","attestation_data":"oA"}}`,
 		`{"client_id":"CLIENT","user_id":"00000000-0000-4000-8000-000000000000","credential":{"uuid":"x","name":"y"}}`,
 		`{"client_id":"CLIENT","username":"\ud800","purpose":"add_credential","options":{"register_session":7}}`,
+		`{"client_id":"CLIENT","username":"ada","kind":"webpush","subscription":{"endpoint":"https://push.example/1","keys":{"p256dh":"BA","auth":"AA"}}}`,
+		`{"client_id":"CLIENT","username":"ada","kind":"fcm","token":"x","name":"Pixel","phone":{"id":"x"},"notify":null}`,
+		`{"client_id":"CLIENT","username":"ada","kind":"email","address":"ada@example.com","purpose":"temporary_authentication","notify":true}`,
 	} {
-		for path := range 6 {
+		for path := range paths {
 			f.Add(seed, path)
 		}
 	}
-	paths := []string{
-		waitPath, "/authenticate/fido2/complete", "/register/fido2/complete", "/codes/long/generate/fido2/complete",
-		"/authenticate/fido2/init", "/credentials/fido2/init/code",
+	scopes := map[string]account.Scope{
+		"/phones/register": account.PhonesRegister, "/phones/remove": account.PhonesRegister, "/codes/phrase/generate": account.CodesGenerate,
 	}
 	h := openAs(f)
 	app := h.NewApp(account.Client{OpenRegistration: true})
@@ -159,6 +167,15 @@ func FuzzBodies(f *testing.F) {
 		}
 		req := httptest.NewRequest(http.MethodPost, paths[uint(path)%uint(len(paths))], strings.NewReader(strings.ReplaceAll(body, "CLIENT", app.Client.ID)))
 		req.Header.Set("Content-Type", "application/json")
+		if scope := scopes[req.URL.Path]; scope != "" {
+			compact, err := token.SignService(app.Key, token.Service{
+				ClientID: app.Client.ID, Type: string(scope), Nonce: token.NewNonce(), IssuedAt: time.Now(), Username: "ada",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+compact)
+		}
 		res := httptest.NewRecorder()
 		h.Server.Config.Handler.ServeHTTP(res, req)
 		if res.Code >= http.StatusInternalServerError {

@@ -35,7 +35,7 @@ func newMetrics(to prometheus.Registerer, held func() int) *metrics {
 	if to != nil {
 		to.MustRegister(m.wake, m.outcomes, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "nod_waits_held",
-			Help: "Calls of the native face that this node holds right now.",
+			Help: "Calls of all faces that this node holds right now.",
 		}, func() float64 { return float64(held()) }))
 	}
 	return m

@@ -29,7 +29,7 @@ type Config struct {
 	WaitHold           time.Duration // how long a wait is held; 0: 120 s, the contract's "up to 2 minutes"
 	MaxWaitsPerAddress int           // held waits without a token, an IPv6 address counts by its /64; 0: 50
 	MaxWaitsPerClient  int           // held waits with a token; 0: MaxWaits
-	MaxWaits           int           // held by this node; 0: 10,000
+	MaxWaits           int           // held by this node; 0: DefaultMaxWaits
 	InitsPerMinute     int           // ceremonies an address may begin without a token; 0: 60
 	TokenWindow        time.Duration // how far a service token's iat may be off; 0: 300 s
 
@@ -38,6 +38,7 @@ type Config struct {
 	Accounts   Accounts
 	Ceremonies *webauthn.Ceremonies
 	Ring       *token.Ring
+	Gate       *wire.Gate            // of the node; nil: one of MaxWaits places
 	Pacer      approval.Pacer        // nil: nothing is paced
 	Metrics    prometheus.Registerer // nil: nobody asks
 }
@@ -51,16 +52,22 @@ type Accounts interface {
 	OriginLister
 }
 
+// DefaultMaxWaits is how many calls a node holds that was not told otherwise.
+const DefaultMaxWaits = 10_000
+
 // maxWatch is the contract's "held up to 25 s" for a request's state.
 const maxWatch = 25 * time.Second
 
 func (c Config) withDefaults() Config {
 	fill(&c.WaitHold, 120*time.Second)
 	fill(&c.MaxWaitsPerAddress, 50)
-	fill(&c.MaxWaits, 10_000)
+	fill(&c.MaxWaits, DefaultMaxWaits)
 	fill(&c.MaxWaitsPerClient, c.MaxWaits)
 	fill(&c.InitsPerMinute, 60)
 	fill(&c.TokenWindow, 300*time.Second)
+	if c.Gate == nil {
+		c.Gate = wire.NewGate(c.MaxWaits)
+	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return c
 }
@@ -75,7 +82,6 @@ func fill[T comparable](v *T, otherwise T) {
 // face is the state the handlers share.
 type face struct {
 	Config
-	gate    *gate
 	origins *origins
 	metrics *metrics
 }
@@ -119,6 +125,10 @@ func (f *face) routes() []route {
 		post(f, "/credentials/rename", must(account.CredentialsRename), readJSON, f.renameCredential),
 		post(f, "/credentials/revoke", must(account.CredentialsRevoke), readJSON, f.revokeCredential),
 
+		post(f, "/phones/register", must(account.PhonesRegister), readJSON, f.registerPhone),
+		post(f, "/phones/list", must(account.PhonesRegister), readJSON, f.listPhones),
+		post(f, "/phones/remove", must(account.PhonesRegister), readJSON, f.removePhone),
+
 		{http.MethodGet, "/requests/:request_id/state", rule{}, f.state},
 		{http.MethodGet, "/certs", rule{}, f.certs},
 	}
@@ -142,7 +152,7 @@ func Mount(r gin.IRouter, c Config) {
 
 func newFace(c Config) *face {
 	c = c.withDefaults()
-	f := &face{Config: c, gate: newGate(c.MaxWaits), origins: newOrigins(c.Accounts, c.PublicURL)}
-	f.metrics = newMetrics(c.Metrics, f.gate.held)
+	f := &face{Config: c, origins: newOrigins(c.Accounts, c.PublicURL)}
+	f.metrics = newMetrics(c.Metrics, c.Gate.Held)
 	return f
 }

@@ -137,7 +137,7 @@ func (f *face) enter(c *gin.Context, at place, d time.Duration) (leave func(), e
 	if d <= 0 {
 		return func() {}, nil
 	}
-	leave, ok := f.gate.enter(at.key, at.limit)
+	leave, ok := f.Gate.Enter(at.key, at.limit)
 	if !ok {
 		return nil, tooManyRequests(gateRetry)
 	}

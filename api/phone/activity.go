@@ -142,6 +142,7 @@ type line struct {
 var requestLines = map[approval.EventName]line{
 	approval.EventRequested:    {words: "A device asked for %s"},
 	approval.EventOpened:       {words: "You looked at %s"},
+	approval.EventOpenedAgain:  {words: "Another phone or browser looked at %s too", mark: web.MarkAlert},
 	approval.EventMismatched:   {words: "A wrong number was entered for %s", mark: web.MarkAlert},
 	approval.EventApproved:     {words: "You approved %s", mark: web.MarkApproved},
 	approval.EventDenied:       {words: "You declined %s", mark: web.MarkDeclined},
@@ -176,4 +177,7 @@ var accountLines = map[approval.EventName]line{
 	approval.EventPasskeyRenamed:  {words: "A passkey was renamed, before it was called", named: true},
 	approval.EventPasskeyRevoked:  {words: "A passkey was deleted", named: true, mark: web.MarkAlert},
 	approval.EventPasskeySuspect:  {words: "A passkey was suspended, because its counter went backwards", named: true, mark: web.MarkAlert},
+	approval.EventPhoneAdded:      {words: "Notifications were switched on", named: true},
+	approval.EventPhoneRemoved:    {words: "Notifications were switched off", named: true},
+	approval.EventPhoneGone:       {words: "Notifications cannot be delivered any more and were switched off", named: true, mark: web.MarkAlert},
 }

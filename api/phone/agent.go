@@ -53,6 +53,16 @@ func passkeyName(header string) string {
 	return name
 }
 
+// phoneName is what a phone is called that registers for notifications and does
+// not say: the browser it is in.
+func phoneName(header string) string {
+	name, err := approval.CleanText("name", software(header), approval.MaxName)
+	if err != nil {
+		return "" // the core names it by its kind
+	}
+	return name
+}
+
 func known(name string) string {
 	if name == unknown {
 		return ""

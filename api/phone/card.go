@@ -8,22 +8,52 @@ import (
 	"github.com/nod-auth/nod/web"
 )
 
-// card is what a person is told before deciding: the frozen context and nothing
-// that came later.
-func card(view approval.View, ref approval.Ref) web.Review {
+// card is what a person is told before deciding: the frozen context, and beside
+// it what nod sees right now.
+func (f *face) card(view approval.View, who visitor) web.Review {
 	r := view.Request
 	out := web.Review{
-		RequestID: r.ID, Way: string(ref.Way), Secret: ref.Secret.Reveal(),
+		RequestID: r.ID, Way: string(view.Ref.Way), Secret: view.Ref.Secret.Reveal(), Version: r.Version,
 		AppName: r.Context.App, Username: r.Context.Username,
+		WaitAddress: view.WaitAddress, WaitPlace: f.Service.Place(view.WaitAddress).Name,
 		AskedAt: r.CreatedAt, ExpiresAt: r.Expires,
 		DeviceName: r.Context.DeviceName, UserAgent: software(r.Context.UserAgent),
-		Address: r.Context.Address, BindingMessage: r.Context.BindingMessage,
-		Purpose: purposeWords[r.Purpose], Match: web.MatchNone, Warning: warning(view, ref.Way),
+		Address: r.Context.Address, Place: r.Context.Place, BindingMessage: r.Context.BindingMessage,
+		Network: f.network(view, who), OpenedElsewhere: openedElsewhere(r, who),
+		Purpose: purposeWords[r.Purpose], Match: web.MatchNone,
 	}
 	if view.NeedsNumber {
 		out.Match, out.Choices, out.TriesLeft = string(r.Match), view.Choices, view.TriesLeft
 	}
+	out.Warning = warning(view, out)
 	return out
+}
+
+// network compares where the new device is with where this phone is. What the
+// asker says of the device's address counts, because it is what was frozen; where
+// nothing was said, the address that waits does.
+func (f *face) network(view approval.View, who visitor) string {
+	address, country := view.Request.Context.Address, view.Request.Context.Country
+	if address == "" {
+		address, country = view.WaitAddress, f.Service.Place(view.WaitAddress).Country
+	}
+	here := f.Service.Place(who.Address).Country
+	switch {
+	case address == "" || who.Address == "":
+		return ""
+	case approval.AddressGroup(address) == approval.AddressGroup(who.Address):
+		return web.SameNetwork
+	case country != "" && here != "" && country != here:
+		return web.OtherCountry
+	default:
+		return ""
+	}
+}
+
+// openedElsewhere says whether the request was opened on another phone than the
+// visitor's, which is noted once it was, and true before that.
+func openedElsewhere(r approval.Request, who visitor) bool {
+	return !r.AgainAt.IsZero() || r.OpenedBy != "" && r.OpenedBy != who.Phone
 }
 
 // purposeWords are what approving does, as a phrase before "on Living-room TV?".
@@ -33,13 +63,17 @@ var purposeWords = map[approval.Purpose]string{
 }
 
 // warning is the one sentence about what is unusual: the gravest, never two.
-func warning(view approval.View, way approval.Way) string {
-	switch {
-	case view.Request.Purpose == approval.AddCredential:
+func warning(view approval.View, card web.Review) string {
+	switch r := view.Request; {
+	case card.OpenedElsewhere:
+		return "This request was opened on another phone too. If that was not you, decline."
+	case card.Network == web.OtherCountry:
+		return "The device seems to be in another country than this phone. If you cannot say why, decline."
+	case r.Purpose == approval.AddCredential:
 		return "Whoever holds that device could then sign in as you again and again, until you delete its passkey."
-	case !way.Travelled() && view.Request.Match == account.MatchNone:
+	case !view.Ref.Way.Travelled() && r.Match == account.MatchNone:
 		return "Nothing ties this request to a screen that you can see. Approve it only if you know where it comes from."
-	case view.Request.UserID == "":
+	case r.UserID == "":
 		return "This device does not know yet who you are. Approving signs it in with your account."
 	default:
 		return ""

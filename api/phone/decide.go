@@ -11,6 +11,7 @@ import (
 	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/web"
 	"github.com/nod-auth/nod/webauthn"
 )
 
@@ -21,12 +22,21 @@ type reference struct {
 	Secret string `json:"secret"`
 }
 
+func referenceTo(r approval.Ref) reference { return reference{string(r.Way), r.Secret.Reveal()} }
+
 func (r reference) ref() approval.Ref {
 	return approval.Ref{Way: approval.Way(r.Way), Secret: account.Secret(r.Secret)}
 }
 
 // about is the body of a call that carries nothing but a reference.
 type about struct {
+	Ref reference `json:"ref"`
+}
+
+// shown is the card of a phone that is not a browser, and how it names the
+// request from now on: a QR code that rotates is exchanged by looking at it.
+type shown struct {
+	web.Review
 	Ref reference `json:"ref"`
 }
 
@@ -47,7 +57,7 @@ func (f *face) inspect(c *gin.Context, who visitor) error {
 	}
 	switch state := standing(view.Request, now); state {
 	case approval.Pending:
-		c.JSON(http.StatusOK, card(view, in.Ref.ref()))
+		c.JSON(http.StatusOK, shown{f.card(view, who), referenceTo(view.Ref)})
 		return nil
 	case approval.Expired, approval.Lapsed:
 		return approval.ErrExpired

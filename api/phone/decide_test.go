@@ -42,7 +42,7 @@ func TestScanned_approvedByPasskey_letsTheDeviceIn(t *testing.T) {
 	p.get("/a/" + b.Handle.Reveal()).want(http.StatusOK).wantText("Approved").wantNoText("Approve with passkey")
 }
 
-func TestInspect_byASoftwarePhone_givesTheCardWithoutTheSecret(t *testing.T) {
+func TestInspect_byASoftwarePhone_givesTheCardAndNoCode(t *testing.T) {
 	h := newHouse(t)
 	p := h.owner("ada")
 	b := h.ask(h.client, p.user, approval.Long)
@@ -54,7 +54,10 @@ func TestInspect_byASoftwarePhone_givesTheCardWithoutTheSecret(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
 	}
-	card.wantNoText(b.Handle.Reveal(), b.Code.Reveal(), b.MatchNumber.Reveal())
+	if got, _ := card.member("ref").(map[string]any); got["way"] != "scanned" || got["secret"] != b.Handle.Reveal() {
+		t.Errorf("ref: got %v, want the one it came with", got)
+	}
+	card.wantNoText(b.Code.Reveal(), b.MatchNumber.Reveal())
 	p.approve(scanned(b), "").want(http.StatusOK)
 	p.call("/phone/requests/inspect", map[string]any{"ref": scanned(b)}).wantCode(http.StatusConflict, "already_decided")
 }

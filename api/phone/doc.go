@@ -7,6 +7,11 @@
 //     session's last use is noted, at most once an hour.)
 //   - Nothing of a request is shown to somebody who is not signed in, and nobody
 //     decides a request that is somebody else's.
+//   - A second phone that opens the same request is noticed, and both are told.
+//   - A phone is registered for notifications by whoever is signed in on it, for
+//     themselves; nobody learns of, tests or removes a phone of somebody else.
+//   - A held call ends on news, after its hold, when the server drains, and when
+//     its phone leaves.
 //   - A yes needs a passkey's answer that was made for this one request; a no
 //     needs a session and works as a plain form.
 //   - The session cookie is out of reach for scripts, for other sites and for

@@ -36,6 +36,8 @@ const (
 	codeWrongNumber  = "wrong_number"
 	codeNumberNeeded = "number_needed"
 	codeInvitation   = "invitation_over"
+	codeChanged      = "request_changed"
+	codePhones       = "too_many_phones"
 )
 
 const (
@@ -89,6 +91,12 @@ func spelled(h wire.Handler) wire.Handler {
 		}
 		if wrong, ok := errors.AsType[*approval.MismatchError](err); ok {
 			return wrongNumber(wrong.Left, err)
+		}
+		if _, ok := errors.AsType[*approval.ChangedError](err); ok {
+			return &wire.Error{
+				Status: http.StatusConflict, Code: codeChanged, Cause: err,
+				Message: "This request is not what you were shown any more, so nothing was decided. If you still need it, start again on the device.",
+			}
 		}
 		return err
 	}

@@ -38,7 +38,7 @@ func (f *face) home(c *gin.Context, who visitor) error {
 	if err != nil {
 		return err
 	}
-	return f.show(c, http.StatusOK, web.HomePage{Frame: frame, Requests: list})
+	return f.show(c, http.StatusOK, web.HomePage{Frame: frame, Requests: list, PushKey: f.pushKey()})
 }
 
 func (f *face) waiting(c *gin.Context, who visitor) error {
@@ -62,20 +62,26 @@ func (f *face) waitingRequests(c *gin.Context, who visitor) ([]web.WaitingReques
 	return list, nil
 }
 
-func (f *face) scanned(c *gin.Context, who visitor) error {
-	return f.review(c, who, approval.Ref{Way: approval.Scanned, Secret: account.Secret(c.Param("handle"))})
+// linked shows what a QR code or a notification led to.
+func (f *face) linked(c *gin.Context, who visitor) error {
+	return f.review(c, who, f.Service.Arrived(account.Secret(c.Param("handle"))))
 }
 
 func (f *face) listed(c *gin.Context, who visitor) error {
 	return f.review(c, who, approval.Ref{Way: approval.Listed, Secret: account.Secret(c.Param("id"))})
 }
 
-// review shows the card, or how the request ended.
+// review shows the card, or how the request ended. Where a QR code that rotates
+// was scanned in time, the page moves to an address that lasts as long as the
+// request does, so that it can be loaded again.
 func (f *face) review(c *gin.Context, who visitor, ref approval.Ref) error {
 	ctx := c.Request.Context()
 	view, err := f.Service.Inspect(ctx, ref, who.Viewer)
 	if err != nil {
 		return err
+	}
+	if view.Ref != ref {
+		return seeOther(c, "/a/"+view.Ref.Secret.Reveal())
 	}
 	frame, err := f.frame(ctx, who)
 	if err != nil {
@@ -84,7 +90,7 @@ func (f *face) review(c *gin.Context, who visitor, ref approval.Ref) error {
 	if standing(view.Request, frame.Now) != approval.Pending {
 		return f.show(c, http.StatusOK, result(view.Request, frame, false))
 	}
-	return f.show(c, http.StatusOK, web.ReviewPage{Frame: frame, Card: card(view, ref)})
+	return f.show(c, http.StatusOK, web.ReviewPage{Frame: frame, Card: f.card(view, who)})
 }
 
 func (f *face) device(c *gin.Context, who visitor) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/nod-auth/nod/webauthn"
 )
 
-// Config is what the face is made of; every field but Push is required.
+// Config is what the face is made of; every field but Push and Gate is required.
 type Config struct {
 	// PublicURL is where phones reach nod: https://host[:port], or plain http on
 	// localhost, where browsers keep no __Host- cookie.
@@ -27,7 +27,8 @@ type Config struct {
 	Accounts   Accounts
 	Ceremonies *webauthn.Ceremonies
 	Pages      *web.Pages
-	Push       Push // nil: this server reaches no phone
+	Push       Push       // nil: this server reaches no phone
+	Gate       *wire.Gate // of the node; nil: one of the face's own
 	Pacer      approval.Pacer
 }
 
@@ -74,14 +75,17 @@ func Mount(r gin.IRouter, cfg Config) error {
 	page, call := f.page, f.call
 
 	r.GET("/", page(f.owner(f.home)))
-	r.GET("/a/:handle", page(f.owner(f.scanned)))
+	r.GET("/a/:handle", page(f.owner(f.linked)))
 	r.GET("/r/:id", page(f.owner(f.listed)))
 	r.GET("/device", page(f.owner(f.device)))
 	r.POST("/device", page(f.signedIn(f.typed)))
 	r.GET("/passkeys", page(f.owner(f.passkeys)))
+	r.GET("/notifications", page(f.owner(f.notifications)))
 	r.GET("/activity", page(f.owner(f.activity)))
 	r.GET("/enrol/:secret", page(f.invitation))
 	r.GET(arrivePath+"/*next", page(f.arrived))
+	r.GET(web.OfflinePath, page(f.offline))
+	r.GET(web.WorkerPath, gin.WrapH(web.ServiceWorker()))
 
 	r.POST("/phone/signin/options", call(f.beginSignIn))
 	r.POST("/phone/signin", call(f.signIn))
@@ -92,9 +96,14 @@ func Mount(r gin.IRouter, cfg Config) error {
 	r.GET("/phone/requests", call(f.signedIn(f.waiting)))
 	r.POST("/phone/requests/inspect", call(f.signedIn(f.inspect)))
 	r.POST("/phone/requests/opened", call(f.signedIn(f.opened)))
+	r.POST("/phone/requests/follow", call(f.signedIn(f.follow)))
 	r.POST("/phone/requests/approve/options", call(f.signedIn(f.beginApproval)))
 	r.POST("/phone/requests/approve", call(f.signedIn(f.approve)))
 	r.POST("/phone/requests/decline", f.either(f.signedIn(f.decline)))
+	r.GET("/phone/phones", call(f.signedIn(f.phones)))
+	r.POST("/phone/phones", call(f.signedIn(f.registerPhone)))
+	r.POST("/phone/phones/:id/remove", f.either(f.signedIn(f.removePhone)))
+	r.POST("/phone/phones/:id/test", f.either(f.signedIn(f.testPhone)))
 	r.POST("/phone/passkeys/:id/rename", page(f.signedIn(f.renamePasskey)))
 	r.POST("/phone/passkeys/:id/delete", page(f.signedIn(f.deletePasskey)))
 	return nil
@@ -107,6 +116,9 @@ func newFace(cfg Config) (*face, error) {
 	public, err := url.Parse(cfg.PublicURL)
 	if err != nil || public.Host == "" {
 		return nil, errors.New("public url: not an absolute URL")
+	}
+	if cfg.Gate == nil {
+		cfg.Gate = wire.NewGate(maxFollows)
 	}
 	f := &face{Config: cfg, protection: http.NewCrossOriginProtection()}
 	// A proxy may change the Host header, which browsers without Sec-Fetch-Site
@@ -207,8 +219,16 @@ func (f *face) frame(ctx context.Context, who visitor) (web.Frame, error) {
 // pace bounds how often one address may do what needs no session and costs
 // something. The limits are far above what people do, many behind one address.
 func (f *face) pace(c *gin.Context, what string, perMinute int) error {
-	key := "phone/" + what + "/" + approval.AddressGroup(wire.Address(c))
-	if wait := f.Pacer.Take(c.Request.Context(), key, perMinute, time.Minute); wait > 0 {
+	return f.take(c.Request.Context(), what, approval.AddressGroup(wire.Address(c)), perMinute)
+}
+
+// paceOwner is pace for what somebody signed in may do.
+func (f *face) paceOwner(c *gin.Context, who visitor, what string, perMinute int) error {
+	return f.take(c.Request.Context(), what, who.User.ID, perMinute)
+}
+
+func (f *face) take(ctx context.Context, what, whose string, perMinute int) error {
+	if wait := f.Pacer.Take(ctx, "phone/"+what+"/"+whose, perMinute, time.Minute); wait > 0 {
 		return fmt.Errorf("%s: %w", what, &approval.LimitError{RetryAfter: wait})
 	}
 	return nil

@@ -23,9 +23,13 @@ var needNoSession = []string{
 
 // paths are the house's routes of a method, with b in the place of parameters.
 func (h *house) paths(method string, b approval.Begun, invitation, passkeyID string) map[string]string {
+	h.t.Helper()
+	phones, err := h.store.Phones(context.Background(), b.Request.UserID)
+	must(h.t, err)
 	fill := strings.NewReplacer(
 		":handle", b.Handle.Reveal(), ":secret", invitation, "*next", "a/"+b.Handle.Reveal(),
 		"/r/:id", "/r/"+b.Request.ID, "/passkeys/:id", "/passkeys/"+passkeyID,
+		"/phones/:id", "/phones/"+phones[0].ID,
 	)
 	out := map[string]string{}
 	for _, r := range h.engine.Routes() {
@@ -36,11 +40,20 @@ func (h *house) paths(method string, b approval.Begun, invitation, passkeyID str
 	return out
 }
 
-// everything is a house with a request, an invitation and an owner's passkey.
+// notPages are what a GET answers with that is no page of somebody's: JSON, which
+// needs a session, and what everybody may have.
+var notPages = map[string]int{
+	"/phone/requests": http.StatusUnauthorized, "/phone/phones": http.StatusUnauthorized,
+	"/sw.js": http.StatusOK, "/offline": http.StatusOK, "/enrol/:secret": http.StatusOK,
+}
+
+// everything is a house with a request, an invitation, a phone that is told and
+// an owner's passkey.
 func everything(t *testing.T) (*house, *handset, approval.Begun, string, string) {
 	t.Helper()
 	h := newHouse(t)
 	p := h.owner("ada")
+	p.register("https://push.example/1")
 	keys, err := h.store.Passkeys(context.Background(), p.user.ID)
 	must(t, err)
 	return h, p, h.ask(h.client, p.user, approval.Short), h.invite(p.user), keys[0].ID
@@ -58,7 +71,7 @@ func TestGet_changesNothing(t *testing.T) {
 	}
 	events, request, keys := snapshot()
 	routes := h.paths(http.MethodGet, b, invitation, passkeyID)
-	if len(routes) < 9 {
+	if len(routes) < 13 {
 		t.Fatalf("GET routes: got %d, want all of them", len(routes))
 	}
 	for pattern, path := range routes {
@@ -121,12 +134,13 @@ func TestSignedOut_postsAre401AndPagesAskForASignIn(t *testing.T) {
 	}
 	for pattern, path := range h.paths(http.MethodGet, b, invitation, passkeyID) {
 		got := stranger.get(path)
-		switch pattern {
-		case "/phone/requests":
-			got.wantCode(http.StatusUnauthorized, "signed_out")
-		case "/enrol/:secret":
-		default:
+		switch status := notPages[pattern]; status {
+		case 0:
 			got.want(http.StatusOK).wantText("Sign in with a passkey")
+		case http.StatusUnauthorized:
+			got.wantCode(status, "signed_out")
+		default:
+			got.want(status)
 		}
 		got.wantNoText("Living-room TV", "Row 7")
 	}
@@ -136,7 +150,7 @@ func TestSignedOut_postsAre401AndPagesAskForASignIn(t *testing.T) {
 func TestReply_carriesTheStrictHeaders(t *testing.T) {
 	h, p, b, invitation, passkeyID := everything(t)
 	for pattern, path := range h.paths(http.MethodGet, b, invitation, passkeyID) {
-		if pattern == "/phone/requests" || pattern == "/arrive/*next" {
+		if notPages[pattern] == http.StatusUnauthorized || pattern == "/arrive/*next" || pattern == "/sw.js" {
 			continue
 		}
 		got := p.get(path).want(http.StatusOK)

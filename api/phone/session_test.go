@@ -301,7 +301,7 @@ func TestArrival_withAnInvitation_isSentOnOnceAndShowsIt(t *testing.T) {
 	p.get("/arrive"+path).want(http.StatusOK).wantText("You are signed in as", "ada", "eve")
 }
 
-func parsed(t *testing.T, raw string) *url.URL {
+func parsed(t testing.TB, raw string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(raw)
 	must(t, err)

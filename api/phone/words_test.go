@@ -9,6 +9,7 @@ import (
 
 	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/web"
 )
 
 func TestRows_everyErrorWord_hasAnAnswer(t *testing.T) {
@@ -66,21 +67,26 @@ func TestPasskeyName_isAlwaysOneThatCanBeShown(t *testing.T) {
 
 func TestWarning_namesTheGravestOnly(t *testing.T) {
 	bound := approval.Request{UserID: "u", Purpose: approval.SignIn, Match: "type"}
+	elsewhere, abroad := web.Review{OpenedElsewhere: true, Network: web.OtherCountry}, web.Review{Network: web.OtherCountry}
 	add, unbound, none := bound, bound, bound
 	add.Purpose, unbound.UserID, none.Match = approval.AddCredential, "", "none"
 	for name, c := range map[string]struct {
 		request approval.Request
 		way     approval.Way
+		card    web.Review
 		want    string
 	}{
-		"usual":           {bound, approval.Scanned, ""},
-		"listed":          {bound, approval.Listed, ""},
-		"new passkey":     {add, approval.Listed, "again and again"},
-		"anybody's":       {unbound, approval.Scanned, "does not know yet who you are"},
-		"tied to nothing": {none, approval.Listed, "Nothing ties"},
-		"scanned anyway":  {none, approval.Scanned, ""},
+		"usual":            {bound, approval.Scanned, web.Review{Network: web.SameNetwork}, ""},
+		"listed":           {bound, approval.Listed, web.Review{}, ""},
+		"new passkey":      {add, approval.Listed, web.Review{}, "again and again"},
+		"anybody's":        {unbound, approval.Scanned, web.Review{}, "does not know yet who you are"},
+		"tied to nothing":  {none, approval.Listed, web.Review{}, "Nothing ties"},
+		"pushed untied":    {none, approval.Pushed, web.Review{}, "Nothing ties"},
+		"scanned anyway":   {none, approval.Scanned, web.Review{}, ""},
+		"other country":    {add, approval.Scanned, abroad, "in another country"},
+		"opened elsewhere": {add, approval.Pushed, elsewhere, "opened on another phone too"},
 	} {
-		got := warning(approval.View{Request: c.request}, c.way)
+		got := warning(approval.View{Request: c.request, Ref: approval.Ref{Way: c.way}}, c.card)
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}

@@ -1,7 +1,7 @@
 // Package wire is the plumbing that every HTTP face shares: handlers that return
 // errors, one table per face that turns the core's words into replies, strict
-// reading of JSON bodies, the caller's address, deadlines, and the middleware
-// around all of it.
+// reading of JSON bodies, the caller's address, deadlines, a gate for held calls,
+// and the middleware around all of it.
 //
 // # Guarantees
 //

@@ -312,3 +312,32 @@ func TestHeld_outlivesTheDeadlinesOfOtherReplies(t *testing.T) {
 		t.Error("the handler did not notice that the client left")
 	}
 }
+
+func TestGate_hasPlacesForEachAndForAll(t *testing.T) {
+	g := wire.NewGate(3)
+	enter := func(key string) func() {
+		t.Helper()
+		leave, ok := g.Enter(key, 2)
+		if !ok {
+			t.Fatalf("%s: got no place, want one", key)
+		}
+		return leave
+	}
+	full := func(key string) {
+		t.Helper()
+		if _, ok := g.Enter(key, 2); ok {
+			t.Errorf("%s: got a place, want none", key)
+		}
+	}
+	first := enter("ada")
+	enter("ada")
+	full("ada")
+	enter("eve")
+	full("bob") // all of them are taken
+	first()
+	if got := g.Held(); got != 2 {
+		t.Errorf("held: got %d, want 2", got)
+	}
+	enter("ada")
+	full("ada")
+}

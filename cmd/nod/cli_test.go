@@ -89,7 +89,8 @@ func TestReachable_asks_the_loopback_address_for_all(t *testing.T) {
 
 func TestHelp_is_complete(t *testing.T) {
 	commands := append(newRoot().Commands(), newClient().Commands()...)
-	for _, c := range append(commands, newUser().Commands()...) {
+	commands = append(append(commands, newUser().Commands()...), newPush().Commands()...)
+	for _, c := range commands {
 		if c.Short == "" || c.Long == "" {
 			t.Errorf("%s has no help worth reading", c.CommandPath())
 		}

@@ -42,6 +42,8 @@ type clientView struct {
 	Match            account.Match      `json:"match"`
 	OpenRegistration bool               `json:"open_registration"`
 	RequireWaitToken bool               `json:"require_wait_token"`
+	Notify           bool               `json:"notify"`
+	RotateQR         bool               `json:"rotate_qr"`
 	CreatedAt        time.Time          `json:"created_at"`
 	Keys             []keyView          `json:"keys,omitempty"`
 }
@@ -56,7 +58,7 @@ func viewClient(c account.Client, ns account.Namespace) clientView {
 		ClientID: c.ID, NamespaceID: c.NamespaceID, Namespace: ns.Name, Name: c.Name, Type: c.Type,
 		Scopes: append([]account.Scope{}, c.Scopes...), Origins: append([]string{}, c.Origins...),
 		Match: c.Match, OpenRegistration: c.OpenRegistration, RequireWaitToken: c.RequireWaitToken,
-		CreatedAt: c.CreatedAt,
+		Notify: c.Notify, RotateQR: c.RotateQR, CreatedAt: c.CreatedAt,
 	}
 }
 

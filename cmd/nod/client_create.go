@@ -29,6 +29,7 @@ type clientFlags struct {
 	publicKey         string
 	openRegistration  bool
 	requireWaitToken  bool
+	notify, rotateQR  bool
 }
 
 func newClientCreate() *cobra.Command {
@@ -61,6 +62,8 @@ Scopes:
 	flags.BoolVar(&f.openRegistration, "open-registration", false, "anybody may register a passkey under a name nobody has")
 	flags.BoolVar(&f.requireWaitToken, "require-wait-token", false, "a device may only wait with a token of scope auth.temporary (recommended)")
 	flags.StringVar(&f.match, "match", string(account.MatchType), "how a request opened from the phone's list is tied to the device: type a number, pick one of three, or none")
+	flags.BoolVar(&f.notify, "notify", false, "its requests prompt the user's phones, unless one says \"notify\": false")
+	flags.BoolVar(&f.rotateQR, "rotate-qr", false, "its QR codes change every 30 seconds, so that a picture of one is soon worth nothing")
 	flags.StringVar(&f.publicKey, "public-key", "", "PEM file of a P-256 public key, to keep the private one where it is")
 	out := addOutput(c)
 	config.Flags(flags, dataSettings...)
@@ -117,6 +120,7 @@ func (f clientFlags) client() (account.Client, error) {
 	client := account.Client{
 		Name: f.name, Type: account.ClientType(f.kind), Match: account.Match(f.match),
 		OpenRegistration: f.openRegistration, RequireWaitToken: f.requireWaitToken,
+		Notify: f.notify, RotateQR: f.rotateQR,
 	}
 	for _, word := range f.scopes {
 		scope := account.Scope(strings.TrimSpace(word))

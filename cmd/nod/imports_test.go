@@ -44,6 +44,7 @@ var keepers = map[string]string{
 	"github.com/SherClockHolmes":      "push",
 	"github.com/wneessen/go-mail":     "push",
 	"code.dny.dev/ssrf":               "push/egress",
+	"github.com/oschwald":             "cmd",
 	"database/sql":                    "approval/sqlstore",
 	"github.com/spf13/cobra":          "cmd",
 }

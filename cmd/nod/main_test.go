@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"testing"
@@ -25,7 +27,7 @@ func TestTranscripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mode": scriptMode, "keep": scriptKeep, "serve": scriptServe,
+			"mode": scriptMode, "keep": scriptKeep, "serve": scriptServe, "receive": scriptReceive,
 		},
 	})
 }
@@ -76,4 +78,19 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Setenv("URL", s.url)
 	ts.Defer(func() { ts.Check(s.stop()) })
+}
+
+// scriptReceive starts somebody who takes webhooks and puts the address into
+// $HOOK: receive. It stops when the script ends.
+func scriptReceive(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: receive")
+	}
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Webhook-Signature") == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	ts.Setenv("HOOK", receiver.URL)
+	ts.Defer(receiver.Close)
 }

@@ -28,6 +28,7 @@ type Store interface {
 	approval.Store
 	approval.Upkeep
 	approval.Ceremonies
+	approval.Outbox
 	api.Accounts
 }
 
@@ -44,6 +45,8 @@ type House struct {
 	HTTP      *http.Client
 	Server    *httptest.Server
 	Store     Store
+	Reach     *Reach
+	Push      *Push
 	Service   *approval.Service
 	Directory *approval.Directory
 	Ring      *token.Ring
@@ -55,14 +58,14 @@ type House struct {
 // Open starts a house on the store. It ends with the test.
 func Open(t testing.TB, s Store, change ...func(*Setup)) *House {
 	t.Helper()
-	h := &House{TB: t, Store: s, Log: &Log{}}
+	h := &House{TB: t, Store: s, Reach: &Reach{Phones: s}, Push: &Push{}, Log: &Log{}}
 	h.Server = httptest.NewUnstartedServer(nil)
 	public := &url.URL{Scheme: "http", Host: "localhost:" + portOf(h.Server)}
 	h.URL = public.String()
 
 	setup := Setup{
-		API:  api.Config{PublicURL: h.URL, RPID: public.Hostname(), Log: slog.New(slog.NewTextHandler(h.Log, nil))},
-		Core: approval.Config{Store: s, Upkeep: s},
+		API:  api.Config{PublicURL: h.URL, RPID: public.Hostname(), Push: h.Push, Log: slog.New(slog.NewTextHandler(h.Log, nil))},
+		Core: approval.Config{Store: s, Upkeep: s, Reach: h.Reach, Outbox: s},
 	}
 	for _, f := range change {
 		f(&setup)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -18,8 +19,16 @@ import (
 const authenticatorName = "nod"
 
 // assemble connects the parts; nothing runs yet.
-func (s *Server) assemble() error {
+func (s *Server) assemble(ctx context.Context) error {
 	metrics := s.registry()
+	if s.Config.GeoIP != "" {
+		if err := s.places.open(s.Config.GeoIP); err != nil {
+			return err
+		}
+	}
+	if err := s.OpenPush(ctx, s.log, metrics); err != nil {
+		return err
+	}
 	handler, err := s.handler(metrics)
 	if err != nil {
 		return err
@@ -47,8 +56,7 @@ func (s *Server) handler(metrics prometheus.Registerer) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, known := openFiles()
-	waits, warning := waitLimit(s.Config.MaxWaits, files, known)
+	waits, warning := WaitLimit(s.Config)
 	if warning != "" {
 		s.log.Warn(warning)
 	}
@@ -57,7 +65,7 @@ func (s *Server) handler(metrics prometheus.Registerer) (http.Handler, error) {
 		WaitHold: s.Config.WaitHold, MaxWaitsPerAddress: s.Config.MaxWaitsPerAddress,
 		MaxWaitsPerClient: s.Config.MaxWaitsPerClient, MaxWaits: waits, TokenWindow: s.Config.TokenWindow,
 		Service: s.Service, Directory: s.Directory, Accounts: s.Store,
-		Ceremonies: ceremonies, Ring: s.Ring, Pages: pages,
+		Ceremonies: ceremonies, Ring: s.Ring, Pages: pages, Push: s.Push,
 		Pacer: localbus.NewPacer(), Ready: s.ready, Metrics: metrics, Log: s.log,
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/sqlstore"
 	"github.com/nod-auth/nod/cmd/nod/config"
+	"github.com/nod-auth/nod/push"
 )
 
 const (
@@ -28,8 +29,10 @@ type Core struct {
 	Ring      *token.Ring
 	Service   *approval.Service
 	Directory *approval.Directory
+	Push      *push.Push // nil until OpenPush: this process reaches no phone
 
 	master masterKey
+	places places
 }
 
 // Exists says whether the data folder holds a database. Commands that could only
@@ -53,8 +56,8 @@ func Open(ctx context.Context, c config.Config) (*Core, error) {
 	return core, nil
 }
 
-// Close closes the database.
-func (c *Core) Close() error { return c.Store.Close() }
+// Close closes the databases.
+func (c *Core) Close() error { return errors.Join(c.Store.Close(), c.places.close()) }
 
 func (c *Core) fill(ctx context.Context) (err error) {
 	if c.master, err = c.masterKey(ctx); err != nil {
@@ -78,6 +81,7 @@ func (c *Core) fill(ctx context.Context) (err error) {
 			PerUser: c.Config.GuessesPerUser, PerUserHourly: c.Config.GuessesPerUserHourly,
 			PerAddress: c.Config.GuessesPerAddress, PerClient: c.Config.GuessesPerClient,
 		},
+		Locate: c.places.locate,
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,10 @@ const (
 	// forInvented makes up the credentials of users who do not exist, the same
 	// ones every time (webauthn.Config.InventKey).
 	forInvented purpose = "nod/invented-credentials/v1"
+	// forVAPID seals the key pair by which push services know this installation.
+	forVAPID purpose = "nod/vapid/v1"
+	// forPush seals where phones are reached, and finds a phone by it (push.Config.Key).
+	forPush purpose = "nod/push/v1"
 )
 
 func (k masterKey) derive(p purpose) []byte {

@@ -110,6 +110,8 @@ func TestMasterKey_derives_by_rfc_5869(t *testing.T) {
 		forCodes:       "27241d55983ba778694c4ace122b5654924a2c30aabc93d0f1fec9e6ad837182",
 		forSigningKeys: "093d5e9a5eb67d22df80244a2e04739dbf3965612ab884a1bbc4659a47badac9",
 		forInvented:    "ddf4d8cc9abe422bebc9bbb2550841d1b9618e3a3e4630bbae1a837a5451ca3a",
+		forVAPID:       "a4b637b228335241cab1b552d87e3981f8f1148648a499ca7c5e900ce7c64e3e",
+		forPush:        "bc1d42fdb09d68db124e8a9f38e9281b4788c065e34b506590d08e097ce831d2",
 	} {
 		if got := hex.EncodeToString(k.derive(p)); got != want {
 			t.Errorf("%s: got %s, want %s", p, got, want)

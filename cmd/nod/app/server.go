@@ -70,7 +70,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (_ *Server, err
 	if err = s.Store.PutSetting(ctx, settingPublicURL, s.URL()); err != nil {
 		return nil, err
 	}
-	if err = s.assemble(); err != nil {
+	if err = s.assemble(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -131,6 +131,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group, parts := errgroup.WithContext(parts)
 	group.Go(func() error { return s.Service.Run(parts) })
 	group.Go(func() error { return s.Store.WatchForeign(parts, s.Service.Hub.Resync) })
+	group.Go(func() error { return s.Push.Run(parts, s.Directory) })
 	group.Go(func() error { return serve(s.server, s.public) })
 	if s.meter != nil {
 		group.Go(func() error { return serve(s.meter, s.metrics) })

@@ -9,8 +9,12 @@
 // is only a warning, because platforms set variables of their own (Kubernetes
 // does, for a service that is called nod).
 //
-// The package reads the file and the variables it is given and touches nothing
-// else: no folder is made, no address is looked up.
+// A secret can also be given as the path of a file that holds it, which is how
+// container platforms hand secrets out: smtp-url-file stands for smtp-url. Where
+// the same place names both, that is a fault; otherwise the later place wins.
+//
+// The package reads the file and the variables it is given, and the files of
+// secrets, and touches nothing else: no folder is made, no address is looked up.
 package config
 
 import (
@@ -19,6 +23,8 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/nod-auth/nod/approval/account"
 )
 
 // Config is everything that can be set. Load and Default return it checked.
@@ -69,6 +75,33 @@ type Config struct {
 	// TokenWindow is how far the iat of a backend's service token may be from
 	// nod's clock, in either direction.
 	TokenWindow time.Duration
+
+	// PushContact is whom a push service asks when our messages trouble it: the
+	// VAPID claim "sub" (RFC 8292 section 2.1), mailto: or https:. "": the public
+	// URL, where that is https.
+	PushContact string
+	// PushServices are the push services that phones may name, as
+	// push.ParseServices reads them. Nil: those of the common browsers.
+	PushServices []string
+	// PushAllowNetworks are ranges of private addresses that what nod sends may
+	// reach all the same: an ntfy on the LAN, say.
+	PushAllowNetworks []netip.Prefix
+	// FCMCredentialsFile is the service account with which nod reaches
+	// applications through Firebase. "": it does not.
+	FCMCredentialsFile string
+	// FCMEndpoint is used in place of Google's. "": Google's.
+	FCMEndpoint string
+	// SMTPURL and SMTPFrom are how mail leaves and whom it is from. "": no mail.
+	SMTPURL  account.Secret
+	SMTPFrom string
+	// PushWebhookURL and PushWebhookSecret are where every message is also posted,
+	// signed (Standard Webhooks). "": nowhere.
+	PushWebhookURL    string
+	PushWebhookSecret account.Secret
+	// PushLog writes every message to the log, for development.
+	PushLog bool
+	// GeoIP is a MaxMind database of cities or countries. "": nod knows no places.
+	GeoIP string
 
 	// MetricsListen is the host:port of a second listener for /metrics. "": none.
 	MetricsListen string

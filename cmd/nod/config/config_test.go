@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -87,6 +88,17 @@ func TestLoad_later_layers_override_earlier_ones(t *testing.T) {
 	want := picked{"127.0.0.1:3", "from-env", 7, true, slog.LevelWarn, 2 * time.Minute}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestLoad_a_switch_needs_no_value(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "--push-log": true, "--push-log=true": true, "--push-log=false": false} {
+		if got := (given{flags: strings.Fields(text)}).mustLoad(t).PushLog; got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
+	}
+	if !(given{file: "push-log: true\n"}).mustLoad(t).PushLog {
+		t.Error("in the file: got false, want true")
 	}
 }
 
@@ -207,6 +219,33 @@ func TestLoad_refuses_values_that_would_not_work(t *testing.T) {
 		{"--token-life=48h", "from 10s to 24h"},
 		{"--log-level=loud", "use one of debug, error, info, warn"},
 		{"--metrics-listen=127.0.0.1:8080", "must not be the address of --listen"},
+
+		{"--push-contact=ops@example.com", "is not a contact"},
+		{"--push-contact=http://example.com", "is not a contact"},
+		{"--push-contact=mailto:ops", "has no mail address"},
+		{"--push-contact=mailto:ops@localhost", "which push services refuse"},
+		{"--push-contact=mailto:ops@nod.local", "which push services refuse"},
+		{"--push-contact=https://localhost:8080", "which push services refuse"},
+		{"--push-contact=https://192.0.2.1/", "which push services refuse"},
+		{"--push-services=push.example.com,*.*", `push service "*.*"`},
+		{"--push-allow-networks=0.0.0.0/0", "would let phones make nod call anything"},
+		{"--push-allow-networks=ntfy.lan", "neither an address nor a network"},
+		{"--fcm-credentials-file=f --fcm-endpoint=127.0.0.1:1", "is not a web address"},
+		{"--fcm-endpoint=http://127.0.0.1:1", "of no use without fcm-credentials-file"},
+		{"--smtp-from=nod@example.com", "of no use without smtp-url"},
+		{"--smtp-url=smtp://mail.example.com", "of no use without smtp-from"},
+		{"--smtp-from=nod --smtp-url=smtp://mail.example.com", "is not a mail address"},
+		{"--smtp-from=nod@example.com --smtp-url=mail.example.com:587", "is not a mail server"},
+		{"--smtp-from=nod@example.com --smtp-url=smtp://me:a#b@mail.example.com", "is not a mail server"},
+		{"--smtp-from=nod@example.com --smtp-url=smtp://mail.example.com/inbox", "more than a server"},
+		{"--smtp-from=nod@example.com --smtp-url=smtp://mail.example.com:99999", "no port between 1 and 65535"},
+		{"--push-webhook-url=https://hooks.example.com", "of no use without push-webhook-secret; make one with: echo whsec_"},
+		{"--push-webhook-secret=" + webhookKey, "of no use without push-webhook-url"},
+		{"--push-webhook-url=hooks.example.com --push-webhook-secret=" + webhookKey, "is not a web address"},
+		{"--push-webhook-url=https://me:pw@hooks.example.com --push-webhook-secret=" + webhookKey, "leave them out"},
+		{"--push-webhook-url=https://hooks.example.com --push-webhook-secret=whsec_c2hvcnQ=", "24 to 64 bytes in base64; make one"},
+		{"--push-webhook-url=https://hooks.example.com --push-webhook-secret=" + webhookKey[len(secretPrefix):], "it is not whsec_"},
+		{"--push-log=yes", `is not known; use one of false, true`},
 	} {
 		_, _, err := given{flags: strings.Fields(c.flags)}.load(t)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -215,6 +254,61 @@ func TestLoad_refuses_values_that_would_not_work(t *testing.T) {
 		var faults Faults
 		if errors.As(err, &faults) && len(faults) != 1 {
 			t.Errorf("%s: got %d faults, want 1:\n%v", c.flags, len(faults), err)
+		}
+	}
+}
+
+// webhookKey signs nothing but tests: whsec_ and 32 bytes.
+var webhookKey = secretPrefix + strings.Repeat("QUJD", 10) + "QUI="
+
+func TestLoad_errors_never_repeat_a_secret(t *testing.T) {
+	const secret = "hunter2"
+	for _, flags := range []string{
+		"--smtp-from=nod@example.com --smtp-url=smtp://me:" + secret + "#@mail.example.com",
+		"--smtp-from=nod@example.com --smtp-url=imap://me:" + secret + "@mail.example.com",
+		"--smtp-from=nod@example.com --smtp-url=smtp://me:" + secret + "@mail.example.com:x",
+		"--smtp-from=nod@example.com --smtp-url=smtp://me:" + secret + "@mail.example.com/x",
+		"--push-webhook-url=https://hooks.example.com --push-webhook-secret=" + secret,
+		"--push-webhook-secret=" + webhookKey + " --push-webhook-url=https://me:" + secret + "@hooks.example.com",
+	} {
+		_, warnings, err := given{flags: strings.Fields(flags)}.load(t)
+		if text := fmt.Sprint(err, warnings); err == nil || strings.Contains(text, secret) {
+			t.Errorf("%s: got %s, want an error without %s", flags, text, secret)
+		}
+	}
+}
+
+func TestLoad_takes_a_secret_from_the_file_that_is_named(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "smtp-url")
+	if err := os.WriteFile(file, []byte("smtp://from-secret-file\n"), 0o644); err != nil { //nolint:gosec // as platforms mount them
+		t.Fatal(err)
+	}
+	const from = "smtp-from: nod@example.com\n"
+	for name, c := range map[string]struct {
+		given
+		want, warning string
+	}{
+		"named in the environment":     {given{file: from, env: []string{"NOD_SMTP_URL_FILE=" + file}}, "smtp://from-secret-file", ""},
+		"named in the file":            {given{file: from + "smtp-url-file: " + file + "\n"}, "smtp://from-secret-file", ""},
+		"named in a flag":              {given{file: from + "smtp-url: smtp://a\n", flags: []string{"--smtp-url-file", file}}, "smtp://from-secret-file", ""},
+		"given in a later place":       {given{file: from + "smtp-url-file: " + file + "\n", env: []string{"NOD_SMTP_URL=smtp://a"}}, "smtp://a", ""},
+		"given on the command line":    {given{file: from, flags: []string{"--smtp-url=smtp://a"}}, "smtp://a", "--smtp-url can be read by everybody"},
+		"named as nothing":             {given{file: from, env: []string{"NOD_SMTP_URL=smtp://a"}, flags: []string{"--smtp-url-file="}}, "smtp://a", ""},
+		"named, and given as nothing":  {given{file: from + "smtp-url-file: " + file + "\nsmtp-url:\n"}, "smtp://from-secret-file", ""},
+		"named and given in one place": {given{file: from, env: []string{"NOD_SMTP_URL=smtp://a", "NOD_SMTP_URL_FILE=" + file}}, "NOD_SMTP_URL and NOD_SMTP_URL_FILE: give one of them, not both", ""},
+		"not there":                    {given{file: from, flags: []string{"--smtp-url-file=none"}}, "--smtp-url-file: the file none cannot be used (no such file or directory)", ""},
+		"empty":                        {given{file: from, flags: []string{"--smtp-url-file=" + os.DevNull}}, "cannot be used (it is empty)", ""},
+	} {
+		cfg, warnings, err := c.load(t)
+		got := cfg.SMTPURL.Reveal()
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, c.want) || got == "" {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		if text := strings.Join(warnings, "\n"); !strings.Contains(text, c.warning) || (c.warning == "") != (text == "") {
+			t.Errorf("%s: got warnings %q, want %q in them", name, text, c.warning)
 		}
 	}
 }
@@ -242,6 +336,10 @@ func TestSettings_fill_every_field_once(t *testing.T) {
 	// Every field differs from the default after every setting was changed.
 	changed := map[string]string{
 		"listen": ":1", "public-url": "https://a.example.com", "data": "d", "rp-id": "example.com", "master-key-file": "f",
+		"push-contact": "mailto:ops@example.com", "push-services": "push.example.com", "push-allow-networks": "10.0.0.0/8",
+		"fcm-credentials-file": "f", "fcm-endpoint": "http://127.0.0.1:1",
+		"smtp-url": "smtp://mail.example.com", "smtp-from": "nod@example.com",
+		"push-webhook-url": "https://hooks.example.com", "push-webhook-secret": webhookKey, "push-log": "true", "geoip": "f",
 		"trusted-proxies": "10.0.0.0/8", "log-format": "json", "log-level": "debug", "metrics-listen": ":2",
 	}
 	var args []string

@@ -131,12 +131,15 @@ func (l *loader) merge() {
 func (l *loader) decode() Config {
 	c := Default()
 	for _, s := range settings {
-		text := plain(l.merged.Get(s.key))
+		key, text := s.key, plain(l.merged.Get(s.key))
+		if s.secret() {
+			key, text = l.secret(s.key)
+		}
 		if text == "" {
 			continue
 		}
 		if err := s.set(&c, text); err != nil {
-			l.fault("%s: %v", l.source(s.key), err)
+			l.fault("%s: %v", l.source(key), err)
 		}
 	}
 	return c
@@ -158,18 +161,41 @@ func plain(v any) string {
 	}
 }
 
+// layer is where a setting's value comes from; a later one overrides.
+type layer int
+
+const (
+	nowhere layer = iota
+	inFile
+	inEnvironment
+	inFlags
+)
+
+func (l *loader) layer(key string) layer {
+	switch f := l.flags.Lookup(key); {
+	case f != nil && f.Changed:
+		return inFlags
+	case l.environment.Exists(key):
+		return inEnvironment
+	case l.file.Exists(key):
+		return inFile
+	default:
+		return nowhere
+	}
+}
+
 // source names the place that a setting's value comes from.
 func (l *loader) source(key string) string {
-	if f := l.flags.Lookup(key); f != nil && f.Changed {
+	switch l.layer(key) {
+	case inFlags:
 		return "--" + key
-	}
-	if l.environment.Exists(key) {
+	case inEnvironment:
 		return variable(key)
-	}
-	if l.file.Exists(key) {
+	case inFile:
 		return l.path + ": " + key
+	default:
+		return key
 	}
-	return key
 }
 
 // compare checks what concerns two settings.
@@ -183,4 +209,27 @@ func (l *loader) compare(c Config) {
 		l.fault("%s: it must not be the address of --listen, because metrics are not for everybody; use another port",
 			l.source("metrics-listen"))
 	}
+	l.needs("smtp-url", "smtp-from", "say whom mail is from, like nod <nod@example.com>")
+	l.needs("smtp-from", "smtp-url", "say which server takes mail, like smtp://user:password@mail.example.com:587")
+	l.needs("push-webhook-url", "push-webhook-secret", "make one with: echo "+secretPrefix+"$(openssl rand -base64 32)")
+	l.needs("push-webhook-secret", "push-webhook-url", "say where the signed messages go")
+	l.needs("fcm-endpoint", "fcm-credentials-file", "name the service account to use there")
+}
+
+// needs is a fault when a setting is given without another.
+func (l *loader) needs(key, other, remedy string) {
+	if from := l.given(key); from != "" && l.given(other) == "" {
+		l.fault("%s: it is of no use without %s; %s", from, other, remedy)
+	}
+}
+
+// given is where a setting has a value, "" when nowhere. Of a secret it is
+// enough that a file is named: whether it can be read is another fault.
+func (l *loader) given(key string) string {
+	for _, key := range []string{key, key + fileSuffix} {
+		if plain(l.merged.Get(key)) != "" {
+			return l.source(key)
+		}
+	}
+	return ""
 }

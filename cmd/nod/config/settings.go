@@ -2,10 +2,13 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/nod-auth/nod/approval/account"
 )
 
 // setting is one row of the table below. set stores a value in text form; its
@@ -31,7 +34,7 @@ var settings = []setting{
 	{"master-key-file", "file", "", "file of the master key (default: master.key in --data, made on the first start)",
 		into(anything, func(c *Config) *string { return &c.MasterKeyFile })},
 	{"trusted-proxies", "list", "", "addresses or networks whose X-Forwarded-For is believed, separated by commas (default: none)",
-		into(prefixes, trustedProxies)},
+		into(networks("would believe anybody; name the networks of your own proxies"), trustedProxies)},
 
 	{"wait-hold", "duration", "120s", "how long a wait is held open, at most 120s",
 		into(span(1*second, 120*second), func(c *Config) *duration { return &c.WaitHold })},
@@ -62,6 +65,29 @@ var settings = []setting{
 	{"service-token-window", "duration", "300s", "how far the time in a backend's service token may be off",
 		into(span(10*second, hour), func(c *Config) *duration { return &c.TokenWindow })},
 
+	{"push-contact", "url", "", "whom push services ask about nod's messages, mailto:… or https://… (default: --public-url if it is https)",
+		into(optional(contact), func(c *Config) *string { return &c.PushContact })},
+	{"push-services", "list", "", "push services that phones may use: host, *.host, an origin, or default for those of the common browsers (default: these)",
+		into(services, func(c *Config) *[]string { return &c.PushServices })},
+	{"push-allow-networks", "list", "", "private networks that push and webhooks may reach all the same (default: none)",
+		into(networks("would let phones make nod call anything inside; name the network of the one service"), func(c *Config) *[]netip.Prefix { return &c.PushAllowNetworks })},
+	{"fcm-credentials-file", "file", "", "service account (JSON) of the Firebase project of your own app (default: no Firebase)",
+		into(anything, func(c *Config) *string { return &c.FCMCredentialsFile })},
+	{"fcm-endpoint", "url", "", "where Firebase's messages go instead of Google, for tests",
+		into(optional(webAddress), func(c *Config) *string { return &c.FCMEndpoint })},
+	{"smtp-url", secretKind, "", "mail server, smtp://user:password@host:587 or smtps://…:465 (default: no mail)",
+		into(smtpURL, func(c *Config) *account.Secret { return &c.SMTPURL })},
+	{"smtp-from", "address", "", "whom mail is from, like nod <nod@example.com>",
+		into(optional(mailbox), func(c *Config) *string { return &c.SMTPFrom })},
+	{"push-webhook-url", "url", "", "where prompts are also posted, signed as in Standard Webhooks: for SMS, ntfy and others (default: none)",
+		into(optional(webAddress), func(c *Config) *string { return &c.PushWebhookURL })},
+	{"push-webhook-secret", secretKind, "", "what signs them, whsec_ and 24 to 64 random bytes in base64",
+		into(webhookSecret, func(c *Config) *account.Secret { return &c.PushWebhookSecret })},
+	{"push-log", boolKind, "false", "write every prompt to the log with its link, for development",
+		into(oneOf(truths), func(c *Config) *bool { return &c.PushLog })},
+	{"geoip", "file", "", "MaxMind database (.mmdb, City or Country) to show roughly where a request comes from (default: none)",
+		into(anything, func(c *Config) *string { return &c.GeoIP })},
+
 	{"metrics-listen", "host:port", "", "address for Prometheus to read /metrics from (default: none)",
 		into(optional(address), func(c *Config) *string { return &c.MetricsListen })},
 	{"log-format", "text|json", "text", "form of the log on standard error",
@@ -81,11 +107,26 @@ func into[T any](read func(string) (T, error), field func(*Config) *T) func(*Con
 	}
 }
 
+// A setting of this kind has a twin with fileSuffix, which names a file that
+// holds the value.
+const (
+	secretKind = "secret"
+	fileSuffix = "-file"
+)
+
+// boolKind is the one kind of flag that needs no value.
+const boolKind = "bool"
+
+func (s setting) secret() bool { return s.kind == secretKind }
+
 // Keys lists the names of all settings.
 func Keys() []string {
-	keys := make([]string, len(settings))
-	for i, s := range settings {
-		keys[i] = s.key
+	keys := make([]string, 0, len(settings))
+	for _, s := range settings {
+		keys = append(keys, s.key)
+		if s.secret() {
+			keys = append(keys, s.key+fileSuffix)
+		}
 	}
 	return keys
 }
@@ -97,9 +138,19 @@ const configFlag = "config"
 // settings when none is named.
 func Flags(fs *pflag.FlagSet, keys ...string) {
 	fs.SortFlags = false // the table's order is the order in which they matter
+	add := func(key, kind, text, usage string) {
+		f := fs.VarPF(&flagText{kind: kind, text: text}, key, "", usage+" ["+variable(key)+"]")
+		if kind == boolKind {
+			f.NoOptDefVal = "true" // --push-log alone
+		}
+	}
 	for _, s := range settings {
-		if len(keys) == 0 || slices.Contains(keys, s.key) {
-			fs.Var(&flagText{kind: s.kind, text: s.otherwise}, s.key, s.usage+" ["+variable(s.key)+"]")
+		if len(keys) > 0 && !slices.Contains(keys, s.key) {
+			continue
+		}
+		add(s.key, s.kind, s.otherwise, s.usage)
+		if s.secret() {
+			add(s.key+fileSuffix, "file", "", "file that holds --"+s.key+", which the command line would show to others")
 		}
 	}
 	fs.Var(&flagText{kind: "file"}, configFlag, "YAML file of settings, named like these flags ["+variable(configFlag)+"]")

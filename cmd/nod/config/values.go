@@ -123,26 +123,37 @@ func checkRPID(rpID, host string) error {
 	return nil
 }
 
-// prefixes reads addresses and networks.
-func prefixes(text string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
+// list reads what commas separate.
+func list(text string) []string {
+	var out []string
 	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
 		}
-		p, err := netip.ParsePrefix(part)
-		if a, e := netip.ParseAddr(part); e == nil {
-			p, err = netip.PrefixFrom(a, a.BitLen()), nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%q is neither an address nor a network; write it like 10.0.0.7 or 10.0.0.0/8", part)
-		}
-		if p.Bits() == 0 {
-			return nil, fmt.Errorf("%q would believe anybody; name the networks of your own proxies", part)
-		}
-		out = append(out, p.Masked())
 	}
-	return out, nil
+	return out
+}
+
+// networks reads addresses and networks; tooWide ends the sentence about one
+// that is every address.
+func networks(tooWide string) func(string) ([]netip.Prefix, error) {
+	return func(text string) ([]netip.Prefix, error) {
+		var out []netip.Prefix
+		for _, part := range list(text) {
+			p, err := netip.ParsePrefix(part)
+			if a, e := netip.ParseAddr(part); e == nil {
+				p, err = netip.PrefixFrom(a, a.BitLen()), nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%q is neither an address nor a network; write it like 10.0.0.7 or 10.0.0.0/8", part)
+			}
+			if p.Bits() == 0 {
+				return nil, fmt.Errorf("%q %s", part, tooWide)
+			}
+			out = append(out, p.Masked())
+		}
+		return out, nil
+	}
 }
 
 // span reads a duration between two bounds.

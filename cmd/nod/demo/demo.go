@@ -1,7 +1,7 @@
 // Package demo tells the whole story of nod in one process: a server on an
 // embedded store in a temporary folder, a sample application with the page of a
-// television (package acme), a new device that waits, and a phone in software
-// that decides with a real passkey.
+// television (package acme), a new device that waits, a push service, and a phone
+// in software that it wakes and that decides with a real passkey.
 //
 // Everything goes over HTTP on loopback, as it would between machines. Nothing
 // is left behind.
@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -53,23 +54,29 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("demo: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	h, err := build(ctx, folder, o)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
+	if err := h.perform(ctx, o); err != nil && !errors.Is(err, errQuit) {
+		return fmt.Errorf("demo: %w", err)
+	}
+	return nil
+}
+
+// perform runs everything until the story has been told or ctx ends.
+func (h *household) perform(ctx context.Context, o Options) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	servers, ctx := errgroup.WithContext(ctx)
 	servers.Go(func() error { return h.nod.Run(ctx) })
-	servers.Go(func() error { return h.serveApp(ctx) })
+	servers.Go(func() error { return serveUntil(ctx, h.listener, h.acme.Handler()) })
+	servers.Go(func() error { return serveUntil(ctx, h.service.listener, h.service) })
 	servers.Go(func() error {
 		defer stop()
 		return h.play(ctx, o)
 	})
-	if err := servers.Wait(); err != nil && !errors.Is(err, errQuit) {
-		return fmt.Errorf("demo: %w", err)
-	}
-	return nil
+	return servers.Wait()
 }
 
 // household is everything that takes part.
@@ -78,6 +85,7 @@ type household struct {
 	acme     *acme.App
 	listener net.Listener
 	appURL   string
+	service  *pushService
 	page     account.Client
 	user     account.User
 	phone    *phone
@@ -94,21 +102,28 @@ func build(ctx context.Context, folder string, o Options) (*household, error) {
 		listener: l, appURL: localURL(l.Addr()),
 		asked: make(chan acme.Code, 1), signedIn: make(chan acme.Claims, 1),
 	}
-	if h.nod, err = startNod(ctx, folder, o.Listen); err == nil {
+	if h.service, err = newPushService(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if h.nod, err = startNod(ctx, folder, o.Listen, h.service.origin); err == nil {
 		err = h.furnish(ctx)
 	}
 	if err != nil {
-		l.Close()
-		return nil, err
+		return nil, errors.Join(err, l.Close(), h.service.listener.Close())
 	}
 	return h, nil
 }
 
 // startNod opens a server as nod serve would, on a free port when the one asked
-// for is taken. It logs only what is wrong.
-func startNod(ctx context.Context, folder, listen string) (*app.Server, error) {
+// for is taken. It logs only what is wrong. Beside the push services of browsers
+// phones may name the demo's own, which no server out there would allow: it is on
+// this machine and speaks no TLS.
+func startNod(ctx context.Context, folder, listen, service string) (*app.Server, error) {
 	c := config.Default()
 	c.Data, c.Listen = folder, listen
+	c.PushContact = "mailto:demo@example.com"
+	c.PushServices = []string{"default", service}
+	c.PushAllowNetworks = []netip.Prefix{loopback}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	s, err := app.New(ctx, c, log)
 	if err != nil {
@@ -119,6 +134,8 @@ func startNod(ctx context.Context, folder, listen string) (*app.Server, error) {
 }
 
 const anyPort = "127.0.0.1:0"
+
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 func listenNear(ctx context.Context, address string) (net.Listener, error) {
 	var lc net.ListenConfig
@@ -179,10 +196,10 @@ func (h *household) invitation(ctx context.Context) (string, error) {
 	return h.nod.URL() + "/enrol/" + secret.Reveal(), err
 }
 
-func (h *household) serveApp(ctx context.Context) error {
-	server := &http.Server{Handler: h.acme.Handler(), ReadHeaderTimeout: 5 * time.Second}
+func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

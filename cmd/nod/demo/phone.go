@@ -11,7 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nod-auth/nod/webauthn/virtual"
+	push "github.com/nod-auth/nod/push/virtual"
+	webauthn "github.com/nod-auth/nod/webauthn/virtual"
 )
 
 // phone is a registered phone in software. It uses the calls that the scripts
@@ -19,8 +20,18 @@ import (
 type phone struct {
 	origin string
 	http   *http.Client
-	keys   *virtual.Authenticator
+	keys   *webauthn.Authenticator
+	pushed *push.Subscription
 }
+
+// ref names a request: how the phone got there, and the secret of that way.
+type ref struct {
+	Way    string `json:"way"`
+	Secret string `json:"secret"`
+}
+
+// scanned is what a QR code leads to: the last part of the link is the handle.
+func scanned(link string) ref { return ref{"scanned", link[strings.LastIndexByte(link, '/')+1:]} }
 
 // card is what the phone shows before anything can be approved.
 type card struct {
@@ -32,6 +43,8 @@ type card struct {
 	ExpiresAt  time.Time `json:"expires_at"`
 	UserAgent  string    `json:"user_agent"`
 	BindingMsg string    `json:"binding_message"`
+	Match      string    `json:"match"` // "none": no number is asked for
+	Ref        ref       `json:"ref"`   // what to name the request by from now on
 }
 
 func newPhone(origin string) (*phone, error) {
@@ -45,7 +58,7 @@ func newPhone(origin string) (*phone, error) {
 			Jar: jar, Timeout: 10 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		keys: virtual.New(),
+		keys: webauthn.New(),
 	}, nil
 }
 
@@ -63,18 +76,26 @@ func (p *phone) enrol(ctx context.Context, link string) error {
 	return p.call(ctx, "/phone/enrol", map[string]any{"invitation": secret, "credential": json.RawMessage(credential)}, nil)
 }
 
-// look opens what a scanned link leads to and tells that it did.
-func (p *phone) look(ctx context.Context, link string) (card, error) {
+// look opens what a link or a prompt leads to and tells that it did.
+func (p *phone) look(ctx context.Context, at ref) (card, error) {
 	var c card
-	if err := p.call(ctx, "/phone/requests/inspect", ref(link), &c); err != nil {
+	if err := p.call(ctx, "/phone/requests/inspect", about{Ref: at}, &c); err != nil {
 		return card{}, err
 	}
-	return c, p.call(ctx, "/phone/requests/opened", ref(link), nil)
+	return c, p.call(ctx, "/phone/requests/opened", about{Ref: c.Ref}, nil)
 }
 
-// approve signs the question with the passkey.
-func (p *phone) approve(ctx context.Context, link string) error {
-	options, err := p.options(ctx, "/phone/requests/approve/options", ref(link))
+// about is what the calls about one request take.
+type about struct {
+	Ref        ref             `json:"ref"`
+	Number     string          `json:"number,omitempty"`     // that the screen shows
+	Credential json.RawMessage `json:"credential,omitempty"` // the passkey's answer
+}
+
+// approve types the number, "" where none is asked for, and signs the question
+// with the passkey.
+func (p *phone) approve(ctx context.Context, at ref, number string) error {
+	options, err := p.options(ctx, "/phone/requests/approve/options", about{Ref: at, Number: number})
 	if err != nil {
 		return err
 	}
@@ -82,18 +103,11 @@ func (p *phone) approve(ctx context.Context, link string) error {
 	if err != nil {
 		return err
 	}
-	in := ref(link)
-	in["credential"] = json.RawMessage(credential)
-	return p.call(ctx, "/phone/requests/approve", in, nil)
+	return p.call(ctx, "/phone/requests/approve", about{Ref: at, Credential: json.RawMessage(credential)}, nil)
 }
 
-func (p *phone) decline(ctx context.Context, link string) error {
-	return p.call(ctx, "/phone/requests/decline", ref(link), nil)
-}
-
-// ref names the request behind a scanned link: its last part is the handle.
-func ref(link string) map[string]any {
-	return map[string]any{"ref": map[string]string{"way": "scanned", "secret": link[strings.LastIndexByte(link, '/')+1:]}}
+func (p *phone) decline(ctx context.Context, at ref) error {
+	return p.call(ctx, "/phone/requests/decline", about{Ref: at}, nil)
 }
 
 func (p *phone) options(ctx context.Context, path string, in any) (json.RawMessage, error) {
@@ -108,12 +122,22 @@ func (p *phone) call(ctx context.Context, path string, in, into any) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.origin+path, bytes.NewReader(body))
+	return p.exchange(ctx, http.MethodPost, path, body, into)
+}
+
+func (p *phone) get(ctx context.Context, path string, into any) error {
+	return p.exchange(ctx, http.MethodGet, path, nil, into)
+}
+
+func (p *phone) exchange(ctx context.Context, method, path string, body []byte, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, p.origin+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Origin", p.origin)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Origin", p.origin)
+	}
 	res, err := p.http.Do(req)
 	if err != nil {
 		return err

@@ -28,7 +28,10 @@ func (h *household) play(ctx context.Context, o Options) error {
 	if err := h.phone.enrol(ctx, link); err != nil {
 		return err
 	}
-	say("  2  A phone has enrolled as %s: it opened an invitation and made a passkey.", person)
+	if err := h.phone.subscribe(ctx, h.service); err != nil {
+		return err
+	}
+	say("  2  A phone has enrolled as %s: it opened an invitation, made a passkey and turned on notifications.", person)
 	say("  3  %s is at %s.", "Acme TV", h.appURL)
 	tv, err := newDevice(h.appURL, h.nod.URL(), h.page.ID, person)
 	if err != nil {
@@ -55,13 +58,19 @@ type scene struct {
 	o      Options
 	say    func(string, ...any)
 	first  chan error // how the device's own wait ended
-	latest string     // the link that the phone looks at
+	latest *question  // what the phone looks at; nil: nothing
 	since  time.Time  // when the phone last decided
+}
+
+// question is a request on the phone's screen.
+type question struct {
+	ref    ref
+	number string // to be typed before it can be approved; "": none is asked for
 }
 
 // alone approves by itself and ends with the claims.
 func (s *scene) alone(ctx context.Context) error {
-	if err := s.scan(ctx, <-s.asked); err != nil {
+	if err := s.show(ctx, <-s.asked); err != nil {
 		return err
 	}
 	if err := s.decide(ctx, 'a'); err != nil {
@@ -84,7 +93,7 @@ func (s *scene) withSomebody(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case c := <-s.asked:
-			err = s.scan(ctx, c)
+			err = s.show(ctx, c)
 			s.say("\n     Press a to approve, d to decline, q to quit.\n")
 		case key := <-s.o.Keys:
 			err = s.decide(ctx, key)
@@ -105,8 +114,9 @@ func (s *scene) withSomebody(ctx context.Context) error {
 	}
 }
 
-// scan shows what the television shows, and then what the phone does.
-func (s *scene) scan(ctx context.Context, c acme.Code) error {
+// show shows what the television shows, and then what the phone does: it is woken
+// by a push prompt or, where there is none, scans.
+func (s *scene) show(ctx context.Context, c acme.Code) error {
 	qr, err := web.QRTerminal(c.ApprovalURL)
 	if err != nil {
 		return err
@@ -114,20 +124,43 @@ func (s *scene) scan(ctx context.Context, c acme.Code) error {
 	if s.o.Keys == nil { // a file or a pipe has no colours
 		qr = colours.ReplaceAllString(qr, "")
 	}
-	s.say("\n     Acme TV shows   %s   and a QR code, and waits:\n\n%s\n     %s\n", c.Code[:3]+" "+c.Code[3:], indent(qr), c.ApprovalURL)
-	seen, err := s.phone.look(ctx, c.ApprovalURL)
+	s.say("\n     Acme TV shows   %s   and a QR code, and waits:\n\n%s\n     %s\n", grouped(c.Code), indent(qr), c.ApprovalURL)
+	seen, err := s.reached(ctx, c)
 	if err != nil {
 		return err
 	}
-	s.latest = c.ApprovalURL
-	s.say("  4  The phone scans it and asks its owner:")
+	s.latest = &question{ref: seen.Ref}
+	s.say("     The phone asks its owner:")
 	s.say("       Sign in on %s?", seen.Device)
 	s.say("       app       %s (registered)", seen.App)
 	s.say("       for       %s", seen.Username)
 	s.say("       address   %s (as the app says)", seen.Address)
 	s.say("       runs out  in %s", time.Until(seen.ExpiresAt).Round(time.Second))
+	if seen.Match != "none" {
+		s.latest.number = c.Code
+		s.say("       number    the one on the television, to be typed")
+	}
 	return nil
 }
+
+// reached lets the question reach the phone, by push or by its camera.
+func (s *scene) reached(ctx context.Context, c acme.Code) (card, error) {
+	why := "No push prompt this time: one at a time, and few that nobody approves"
+	if c.Push == "queued" {
+		p, seen, err := s.phone.prompted(ctx, c.RequestID)
+		if err == nil {
+			s.say("  4  A push message wakes the phone, %d ms after the code was asked for: %d bytes that only this phone", p.At.Sub(c.Asked).Milliseconds(), p.Size)
+			s.say("     can read. They say where to look, and hold no code and nothing to approve with.")
+			return seen, nil
+		}
+		why = err.Error()
+	}
+	s.say("  4  %s. The phone scans the QR code.", why)
+	return s.phone.look(ctx, scanned(c.ApprovalURL))
+}
+
+// grouped writes a code as the television does.
+func grouped(code string) string { return code[:3] + " " + code[3:] }
 
 // decide does what a key says with what the phone looks at.
 func (s *scene) decide(ctx context.Context, key byte) error {
@@ -139,19 +172,23 @@ func (s *scene) decide(ctx context.Context, key byte) error {
 	default:
 		return nil
 	}
-	if s.latest == "" {
+	if s.latest == nil {
 		s.say("     Nothing is waiting for the phone. Open %s.", s.appURL)
 		return nil
 	}
-	link, approve := s.latest, key == 'a' || key == 'A'
-	s.latest, s.since = "", time.Now()
+	asked := *s.latest
+	s.latest, s.since = nil, time.Now()
 	var err error
-	if approve {
-		s.say("  5  The phone approves: its passkey signs exactly this question.")
-		err = s.phone.approve(ctx, link)
-	} else {
+	switch {
+	case key == 'd' || key == 'D':
 		s.say("  5  The phone declines.")
-		err = s.phone.decline(ctx, link)
+		err = s.phone.decline(ctx, asked.ref)
+	case asked.number != "":
+		s.say("  5  Its owner types %s, and the phone approves: its passkey signs exactly this question.", grouped(asked.number))
+		err = s.phone.approve(ctx, asked.ref, asked.number)
+	default:
+		s.say("  5  The phone approves: its passkey signs exactly this question.")
+		err = s.phone.approve(ctx, asked.ref, "")
 	}
 	if err != nil && s.o.Keys != nil { // decided elsewhere, or run out: the story goes on
 		s.say("     That did not work any more: %v", err)

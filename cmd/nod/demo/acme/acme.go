@@ -16,7 +16,6 @@ import (
 	"context"
 	"crypto/rand"
 	"embed"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +24,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"sync"
 	"time"
 
@@ -56,7 +56,9 @@ type Code struct {
 	Type        string        `json:"type"`
 	RequestID   string        `json:"request_id"`
 	ApprovalURL string        `json:"approval_url"`
+	Push        string        `json:"push"` // queued: nod is telling the phones; none: they have to scan or type
 	Life        time.Duration `json:"-"`
+	Asked       time.Time     `json:"-"` // when the backend asked for it
 }
 
 // Claims are the verified claims of nod's token, in the order it gives them.
@@ -91,6 +93,7 @@ func (a *App) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", a.screen)
 	mux.Handle("GET /acme.css", http.FileServerFS(files))
 	mux.Handle("GET /acme.js", http.FileServerFS(files))
+	mux.HandleFunc("GET /qr.svg", a.qr)
 	mux.HandleFunc("POST /start", a.start)
 	mux.HandleFunc("POST /session", a.signIn)
 	mux.HandleFunc("POST /signout", a.signOut)
@@ -129,17 +132,31 @@ func (a *App) start(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "nod could not be asked for a code.", http.StatusBadGateway)
 		return
 	}
-	qr, err := web.QRSVG(code.ApprovalURL)
-	if err != nil {
-		http.Error(w, "The QR code could not be drawn.", http.StatusInternalServerError)
-		return
-	}
 	// The page counts down from seconds left: a television's clock is not to be
 	// trusted, ours and nod's differ by little.
 	answer(w, map[string]any{
 		"code": code.Code, "type": code.Type, "request_id": code.RequestID, "approval_url": code.ApprovalURL,
-		"seconds": int(time.Until(expires).Seconds()), "qr": base64.StdEncoding.EncodeToString(qr),
+		"push": code.Push, "seconds": int(time.Until(expires).Seconds()),
 	})
+}
+
+// handle is what an approval URL ends with, base64url.
+var handle = regexp.MustCompile(`^[-_A-Za-z0-9]{20,100}$`)
+
+// qr draws the QR code of an approval URL at nod, and of no other address.
+func (a *App) qr(w http.ResponseWriter, r *http.Request) {
+	h := r.URL.Query().Get("handle")
+	if !handle.MatchString(h) {
+		http.Error(w, "That is no handle of nod's.", http.StatusBadRequest)
+		return
+	}
+	svg, err := web.QRSVG(a.NodURL + "/a/" + h)
+	if err != nil {
+		http.Error(w, "The QR code could not be drawn.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "image/svg+xml")
+	_, _ = w.Write(svg) // a browser that left
 }
 
 // Generate asks nod for a short code, naming the device and the address it
@@ -157,16 +174,22 @@ func (a *App) Generate(ctx context.Context, remote, userAgent string) (Code, tim
 		Code        string    `json:"code"`
 		RequestID   string    `json:"request_id"`
 		ApprovalURL string    `json:"approval_url"`
+		Push        string    `json:"push"`
 		ExpiresAt   time.Time `json:"expires_at"`
 	}
+	asked := time.Now()
 	err = a.call(ctx, "/codes/short/generate", bearer, map[string]any{
 		"client_id": a.WebClient, "username": a.Username, "purpose": "temporary_authentication",
 		"device_name": a.Device, "requester_ip": host, "requester_user_agent": userAgent,
+		"notify": true,
 	}, &got)
 	if err != nil {
 		return Code{}, time.Time{}, fmt.Errorf("generate: %w", err)
 	}
-	c := Code{Code: got.Code, Type: "short", RequestID: got.RequestID, ApprovalURL: got.ApprovalURL, Life: time.Until(got.ExpiresAt)}
+	c := Code{
+		Code: got.Code, Type: "short", RequestID: got.RequestID, ApprovalURL: got.ApprovalURL,
+		Push: got.Push, Life: time.Until(got.ExpiresAt), Asked: asked,
+	}
 	if a.Started != nil {
 		a.Started(c)
 	}

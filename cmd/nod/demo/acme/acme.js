@@ -15,6 +15,13 @@
   var MAX_CODES = 3;          // then the screen falls silent until somebody comes
   var HOLD_MS = 130000;       // nod answers a wait within 120 s
   var STATE_MS = 35000;       // and a state within 25 s
+  var ASK_PUSH = 8;           // how often, a second apart, it is asked whether a message has left
+  var READ_MS = 700;          // long enough to read as whom one was let in
+  var PUSHED = {
+    queued: 'A message to your phone is on its way.',
+    sent: 'We have sent a message to your phone.',
+    failed: 'Your phone could not be reached. Scan the code instead.'
+  };
   var now = null;             // the code on the screen
   var shown = 0;
   var ticking = null;
@@ -63,8 +70,8 @@
         return;
       }
       now = { code: got.code, type: got.type, id: got.request_id, ends: Date.now() + got.seconds * 1000, settled: false };
-      el('qr').src = 'data:image/svg+xml;base64,' + got.qr;
-      el('qr').setAttribute('data-url', got.approval_url);
+      draw(got.approval_url);
+      told(got.push);
       el('code').textContent = group(got.code);
       el('ask').hidden = false;
       el('left').hidden = false;
@@ -73,6 +80,19 @@
       wait(now, 0);
       watch(now, 0, 0);
     });
+  }
+
+  // draw shows the QR code of an address, unless it is there already. Only the
+  // handle, its last part, travels to our backend, which makes the picture.
+  function draw(url) {
+    if (!url || el('qr').getAttribute('data-url') === url) { return; }
+    el('qr').src = '/qr.svg?handle=' + encodeURIComponent(url.slice(url.lastIndexOf('/') + 1));
+    el('qr').setAttribute('data-url', url);
+  }
+
+  // told says how the message to the phone is getting on, in nod's word for it.
+  function told(push) {
+    el('pushed').textContent = PUSHED[push] || '';
   }
 
   // wait holds the request that the token comes back on.
@@ -97,29 +117,46 @@
     });
   }
 
-  // watch learns what happens before the decision. It only ever changes words.
-  // After a hiccup it asks for whatever is the case (since 0), which is answered
-  // at once: the words on the screen say that the connection is back.
+  // watch learns what happens before the decision. It only ever changes words,
+  // and the QR code where that rotates. After a hiccup it asks for whatever is the
+  // case (since 0), which is answered at once: the words on the screen say that
+  // the connection is back. So it does a few times while a message is on its way,
+  // because no version counts how that gets on.
   function watch(c, since, tries) {
     var url = nod + '/api/native/requests/' + c.id + '/state?since=' + since;
+    function again(since, tries, pause) {
+      setTimeout(function () { if (!c.settled) { watch(c, since, tries); } }, pause);
+    }
     c.watching = call('GET', url, { Authorization: 'Code ' + c.code }, null, STATE_MS, function (status, got) {
       if (c.settled) { return; }
-      if (status !== 200) {
-        setTimeout(function () { if (!c.settled) { watch(c, 0, tries + 1); } }, pauseAfter(tries));
-        return;
-      }
-      if (got.state === 'opened') { state('opened', 'Opened on a phone. Finish there.'); }
-      else if (got.state === 'pending') { state('waiting', 'Waiting for your phone…'); }
-      else { return; } // the wait brings the rest
+      if (status !== 200) { return again(0, tries + 1, pauseAfter(tries)); }
+      if (got.state === 'approved') { c.as = got.approved_as; approved(c); }
+      if (got.state !== 'opened' && got.state !== 'pending') { return; } // the wait brings the rest
+      draw(got.approval_url);
+      told(got.state === 'pending' ? got.push : '');
+      if (got.opened_elsewhere) { state('opened', 'Opened on a second phone too. If that is not yours, decline.'); }
+      else if (got.state === 'opened') { state('opened', 'Opened on a phone. Finish there.'); }
+      else { state('waiting', 'Waiting for your phone…'); }
+      c.asked = (c.asked || 0) + 1;
+      if (got.push === 'queued' && c.asked < ASK_PUSH) { return again(0, 0, 1000); }
       watch(c, got.version, 0);
     });
   }
 
+  function approved(c) {
+    state('approved', (c.as ? 'Approved as ' + c.as : 'Approved') + '. One moment…');
+  }
+
   function finish(c, jwt, tries) {
     settle(c);
-    state('approved', 'Approved. One moment…');
+    approved(c);
     call('POST', '/session', {}, { jwt: jwt }, 15000, function (status, got) {
-      if (status === 200) { location.reload(); return; }
+      if (status === 200) {
+        c.as = got.username;
+        approved(c);
+        setTimeout(function () { location.reload(); }, READ_MS);
+        return;
+      }
       if (status === 401 || tries > 5) { return end(c, 'denied', 'That sign-in could not be used. Try again.'); }
       setTimeout(function () { finish(c, jwt, tries + 1); }, pauseAfter(tries));
     });
@@ -130,6 +167,7 @@
     if (c.watching) { c.watching.abort(); }
     if (c.waiting) { c.waiting.abort(); }
     clearInterval(ticking);
+    told('');
     el('left').hidden = true;
     el('ask').hidden = true;
   }

@@ -1,0 +1,21 @@
+package push
+
+import "github.com/nod-auth/nod/approval"
+
+// words is what a message says where it brings its own text: who sees them on a
+// lock screen learns that something waits, and no more.
+func words(m Message) (title, body string) {
+	switch {
+	case m.Kind == Prompt:
+		body = "A device asks to be let in. Open to see which one."
+	case m.Notice == approval.NoticeCode:
+		body = "A device may be let in with a code made for you. Open to see."
+	case m.Notice == approval.NoticeSuspended:
+		body = "A passkey of yours was stopped. Open to see why."
+	case m.Kind == Test:
+		body = "This is a test. This phone can be reached."
+	default: // a notice that a newer nod wrote
+		body = "Something happened to your account. Open to see."
+	}
+	return "nod", body
+}
