@@ -55,7 +55,7 @@ type Accounts interface {
 }
 
 // Config is what the handler is made of. Limits that are zero have the defaults
-// of native.Config; Pacer, Metrics, Ready and Log may be nil.
+// of native.Config; Pacer, Metrics, Ready, Parts and Log may be nil.
 type Config struct {
 	PublicURL      string         // scheme://host[:port], where everybody reaches nod
 	RPID           string         // the domain that passkeys are made for
@@ -77,6 +77,7 @@ type Config struct {
 	Push       phone.Push // nil: this server reaches no phone
 	Pacer      approval.Pacer
 	Ready      func(context.Context) error // nil while requests can be served
+	Parts      func() map[string]error     // how the parts are that requests can do without; nil: there are none
 	Metrics    prometheus.Registerer
 	Log        *slog.Logger
 }
@@ -157,6 +158,9 @@ func (c *Config) check() (*url.URL, error) {
 	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }
+	}
+	if c.Parts == nil {
+		c.Parts = func() map[string]error { return nil }
 	}
 	return public, nil
 }

@@ -22,27 +22,39 @@ func (s shared) live(c *gin.Context) error {
 	return nil
 }
 
-// ready says whether requests can be served; ?verbose adds what was looked at.
-// Why it is not ready stands in the log, not in the answer.
+// ready says whether requests can be served; ?verbose adds what was looked at. A
+// part that requests can do without is named when it is hurt, and does not make
+// the node unready. Why the store does not answer stands in the log alone.
 func (s shared) ready(c *gin.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readyWithin)
 	defer cancel()
 	err := s.Ready(ctx)
-	_, verbose := c.GetQuery("verbose")
+	answer := gin.H{"status": "ok"}
+	if _, verbose := c.GetQuery("verbose"); verbose {
+		answer["checks"] = s.checks(err)
+	}
 	if err != nil {
-		e := &wire.Error{
-			Status: http.StatusServiceUnavailable, Code: "service_unavailable",
+		delete(answer, "status")
+		return &wire.Error{
+			Status: http.StatusServiceUnavailable, Code: "service_unavailable", Extra: answer,
 			Message: "Not ready to serve.", RetryAfter: retryUnready, Cause: fmt.Errorf("not ready: %w", err),
 		}
-		if verbose {
-			e.Extra = gin.H{"checks": gin.H{"store": "failed"}}
-		}
-		return e
-	}
-	answer := gin.H{"status": "ok"}
-	if verbose {
-		answer["checks"] = gin.H{"store": "ok"}
 	}
 	c.JSON(http.StatusOK, answer)
 	return nil
+}
+
+// checks says of each part ok, failed or, in a sentence, what is hurt about it.
+func (s shared) checks(store error) gin.H {
+	out := gin.H{"store": "ok"}
+	if store != nil {
+		out["store"] = "failed"
+	}
+	for name, hurt := range s.Parts() {
+		out[name] = "ok"
+		if hurt != nil {
+			out[name] = hurt.Error()
+		}
+	}
+	return out
 }

@@ -86,7 +86,7 @@ func (d *Directory) newPhone(ctx context.Context, u account.User, n NewPhone) (a
 	if name == "" {
 		name = phoneNames[n.Kind]
 	}
-	hash, err := d.service.Reach.Check(n.Kind, n.Target)
+	hash, err := d.service.Reach.Check(u.ID, n.Kind, n.Target)
 	if err != nil {
 		return account.Phone{}, err
 	}

@@ -118,10 +118,11 @@ type Reach interface {
 	Reaches(ctx context.Context, userID string) (bool, error)
 	// Queued says that the outbox has something new. It never blocks.
 	Queued()
-	// Check judges where a phone is to be reached, and names kind and place by a
-	// keyed hash: the same for the same place, however its target is written.
+	// Check judges where a user's phone is to be reached, and names kind and place by
+	// a keyed hash: the same for the same place, however its target is written, and
+	// of a place that several people may share another one for each of them.
 	// An InvalidError says what is wrong with it.
-	Check(kind account.PhoneKind, target account.Secret) (hash []byte, err error)
+	Check(userID string, kind account.PhoneKind, target account.Secret) (hash []byte, err error)
 	// Seal encrypts a target that passed Check, for one phone's row.
 	Seal(phoneID string, target account.Secret) (sealed []byte, err error)
 }

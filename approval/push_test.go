@@ -25,7 +25,7 @@ func (r *roads) Reaches(ctx context.Context, userID string) (bool, error) {
 
 func (r *roads) Queued() { r.queued.Add(1) }
 
-func (r *roads) Check(kind account.PhoneKind, target account.Secret) ([]byte, error) {
+func (r *roads) Check(_ string, kind account.PhoneKind, target account.Secret) ([]byte, error) {
 	if target == "" {
 		return nil, &approval.InvalidError{Field: "endpoint", Reason: "must not be empty"}
 	}

@@ -64,8 +64,14 @@ func (b book) place(kind account.PhoneKind, target account.Secret) (string, erro
 	}
 }
 
-// hash names a place. Kinds contain no zero byte, so no two pairs run together.
-func (b book) hash(kind account.PhoneKind, place string) []byte {
+// hash names a place. Who holds a browser or an application is its one owner; a
+// mailbox may be several people's, and its address is no secret, so that nobody
+// takes it from another by naming it. Kinds and ids contain no zero byte, so no two
+// lists of parts run together.
+func (b book) hash(userID string, kind account.PhoneKind, place string) []byte {
+	if kind == account.PhoneEmail {
+		place = userID + "\x00" + place
+	}
 	m := hmac.New(sha256.New, b.hashKey)
 	m.Write([]byte(string(kind) + "\x00" + place))
 	return m.Sum(nil)

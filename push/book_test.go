@@ -76,7 +76,7 @@ func TestBook_one_place_has_one_name(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s %q: %v", kind, target, err)
 		}
-		return string(b.hash(kind, place))
+		return string(b.hash("u", kind, place))
 	}
 	point, auth := testKeys(t)
 	ada := name(b, account.PhoneEmail, "ada@example.org")
@@ -89,7 +89,7 @@ func TestBook_one_place_has_one_name(t *testing.T) {
 	}{
 		{"the domain's case", name(b, account.PhoneEmail, "ada@Example.ORG"), ada, true},
 		{"the mailbox's case", name(b, account.PhoneEmail, "Ada@example.org"), ada, false},
-		{"the kind", name(b, account.PhoneFCM, "abc"), string(b.hash(account.PhoneEmail, "abc")), false},
+		{"the kind", name(b, account.PhoneFCM, "abc"), string(b.hash("u", account.PhoneEmail, "abc")), false},
 		{"the key", name(testBook(t, 2), account.PhoneEmail, "ada@example.org"), ada, false},
 		{"a subscription's keys", name(b, account.PhoneWebPush, virtualSubscription("https://fcm.googleapis.com/fcm/send/1", point, auth[1:], 7)),
 			name(b, account.PhoneWebPush, browser), true},
@@ -130,7 +130,7 @@ func TestBook_sealed_target_opens_for_its_phone_alone(t *testing.T) {
 func TestCheck_kind_without_a_channel_is_refused(t *testing.T) {
 	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{})
 	defer h.file.Close()
-	_, err := h.push.Check(account.PhoneEmail, "ada@example.org")
+	_, err := h.push.Check("u", account.PhoneEmail, "ada@example.org")
 	if invalid, ok := errors.AsType[*approval.InvalidError](err); !ok || invalid.Field != "kind" {
 		t.Errorf("check: got %v, want a complaint about its kind", err)
 	}

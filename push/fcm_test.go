@@ -54,7 +54,7 @@ func newVirtualFCM(t testing.TB) (f *virtual.FCM, origin string) {
 }
 
 func (p firebaseProject) message(k Kind) Message {
-	m := Message{ID: "request-1", Kind: k, Until: time.Now().Add(5 * time.Minute), Target: account.Secret(p.app.Token())}
+	m := Message{ID: "request-1", Kind: k, Until: time.Now().Add(5 * time.Minute), Left: 5 * time.Minute, Target: account.Secret(p.app.Token())}
 	if k == Prompt {
 		m.Handle = "opaque-handle"
 	}
@@ -181,6 +181,9 @@ func TestFCM_readsAnswers(t *testing.T) {
 		case !strings.Contains(err.Error(), c.permanent):
 			t.Errorf("%s: got %v, want %q", name, err, c.permanent)
 		}
+		if err != nil && len(err.Error()) > maxSaid {
+			t.Errorf("%s: %d characters will be cut: %v", name, len(err.Error()), err)
+		}
 		refuseSecrets(t, err, p.app.Token())
 		p.fcm.Fail(0, virtual.Fault{})
 	}
@@ -242,7 +245,7 @@ func TestFCM_aReplyThatBreaksOffIsNotSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(channel.close)
-	err = channel.Send(t.Context(), Message{Kind: Test, Until: time.Now().Add(time.Minute), Target: "token"})
+	err = channel.Send(t.Context(), Message{Kind: Test, Until: time.Now().Add(time.Minute), Left: time.Minute, Target: "token"})
 	if again := (*RetryError)(nil); !errors.As(err, &again) || sends.Load() != 1 {
 		t.Errorf("got %v after %d sends, want a RetryError after one", err, sends.Load())
 	}
@@ -257,7 +260,7 @@ func TestFCM_isRetriedWhenNobodyListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(channel.close)
-	err = channel.Send(t.Context(), Message{Kind: Test, Until: time.Now().Add(time.Minute), Target: "token"})
+	err = channel.Send(t.Context(), Message{Kind: Test, Until: time.Now().Add(time.Minute), Left: time.Minute, Target: "token"})
 	if again := (*RetryError)(nil); !errors.As(err, &again) || strings.Contains(err.Error(), "canceled") {
 		t.Errorf("got %v, want a RetryError with the reason", err)
 	}

@@ -10,8 +10,8 @@ import (
 // fcmMessage dresses a message for each platform behind FCM. Applications find the
 // payload in data; the notification is for when they are asleep, in words that are
 // fit for a lock screen.
-func fcmMessage(m Message, now time.Time) (*messaging.Message, error) {
-	life, err := remaining(m, now)
+func fcmMessage(m Message) (*messaging.Message, error) {
+	life, err := remaining(m)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func fcmMessage(m Message, now time.Time) (*messaging.Message, error) {
 			TTL:          &life,           // FCM's default is four weeks
 			Notification: &messaging.AndroidNotification{Tag: collapseID(m.ID)},
 		},
-		APNS:    &messaging.APNSConfig{Headers: apnsHeaders(m, now.Add(life)), Payload: apnsPayload(m.Kind)},
+		APNS:    &messaging.APNSConfig{Headers: apnsHeaders(m), Payload: apnsPayload(m.Kind)},
 		Webpush: &messaging.WebpushConfig{Headers: webpushHeaders(m.Kind, life)},
 	}, nil
 }
@@ -45,7 +45,7 @@ func fcmData(p Payload) map[string]string {
 
 // apnsHeaders are Apple's, from "Sending notification requests to APNs". Priority
 // 10 delivers at once; 5, for notices, as the phone's battery allows.
-func apnsHeaders(m Message, until time.Time) map[string]string {
+func apnsHeaders(m Message) map[string]string {
 	priority := "10"
 	if m.Kind == Notice {
 		priority = "5"
@@ -53,7 +53,7 @@ func apnsHeaders(m Message, until time.Time) map[string]string {
 	headers := map[string]string{
 		"apns-priority":   priority,
 		"apns-push-type":  "alert",
-		"apns-expiration": strconv.FormatInt(until.Unix(), 10),
+		"apns-expiration": strconv.FormatInt(m.Until.Unix(), 10),
 	}
 	if id := collapseID(m.ID); id != "" {
 		headers["apns-collapse-id"] = id // at most 64 bytes

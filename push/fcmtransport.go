@@ -193,8 +193,8 @@ func newTokenError(err error) error {
 	advice := "check token_uri in the service account's file"
 	switch body.Error {
 	case "invalid_grant", "invalid_client", "unauthorized_client":
-		advice = "the key was deleted, the account disabled, or this machine's clock is wrong; " +
-			"make a new key in the Firebase console under Project settings, Service accounts, and check the clock"
+		advice = "the key was deleted or the clock is wrong; " +
+			"make a new key in the Firebase console, Project settings, Service accounts"
 	default:
 		body.Error = "no error code"
 	}

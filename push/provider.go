@@ -41,12 +41,11 @@ func withoutURL(err error) error {
 
 // remaining is how long a message still matters, at most four weeks, the longest
 // that FCM keeps one.
-func remaining(m Message, now time.Time) (time.Duration, error) {
-	life := m.Until.Sub(now)
-	if life <= 0 {
+func remaining(m Message) (time.Duration, error) {
+	if m.Left <= 0 {
 		return 0, errors.New("nobody wants the message any more: its time is over")
 	}
-	return min(life, 28*24*time.Hour), nil
+	return min(m.Left, 28*24*time.Hour), nil
 }
 
 // urgency is how much a sleeping phone should mind, in the words of RFC 8030

@@ -51,19 +51,18 @@ func TestCollapseID_isATopic(t *testing.T) {
 }
 
 func TestRemaining_isWhatIsLeft(t *testing.T) {
-	now := time.Now()
 	for left, want := range map[time.Duration]time.Duration{
 		time.Minute:         time.Minute,
 		time.Nanosecond:     time.Nanosecond,
 		60 * 24 * time.Hour: 28 * 24 * time.Hour,
 	} {
-		if got, err := remaining(Message{Until: now.Add(left)}, now); err != nil || got != want {
+		if got, err := remaining(Message{Left: left}); err != nil || got != want {
 			t.Errorf("%s: got %s, %v, want %s", left, got, err, want)
 		}
 	}
-	for _, until := range []time.Time{{}, now, now.Add(-time.Hour)} {
-		if got, err := remaining(Message{Until: until}, now); err == nil {
-			t.Errorf("%s: got %s, want an error", until, got)
+	for _, left := range []time.Duration{0, -time.Hour} {
+		if got, err := remaining(Message{Left: left}); err == nil {
+			t.Errorf("%s: got %s, want an error", left, got)
 		}
 	}
 }

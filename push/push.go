@@ -50,7 +50,8 @@ type Message struct {
 	Handle account.Secret // of a prompt: opaque, good for looking and deciding by its owner alone
 	Notice approval.Notice
 	At     time.Time      // when what it is about happened
-	Until  time.Time      // nobody wants it later
+	Until  time.Time      // nobody wants it later, by the store's clock
+	Left   time.Duration  // until then: what a provider is told, whatever clock this machine has
 	User   account.User   // whom it is for
 	Phone  account.Phone  // the zero phone on channels that need none
 	Target account.Secret // where that phone is reached, unsealed

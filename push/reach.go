@@ -30,7 +30,7 @@ func (p *Push) Queued() {
 }
 
 // Check implements approval.Reach.
-func (p *Push) Check(kind account.PhoneKind, target account.Secret) (hash []byte, err error) {
+func (p *Push) Check(userID string, kind account.PhoneKind, target account.Secret) (hash []byte, err error) {
 	if p.byKind[kind] == nil {
 		return nil, badField("kind", "must be one that this server can reach")
 	}
@@ -38,7 +38,7 @@ func (p *Push) Check(kind account.PhoneKind, target account.Secret) (hash []byte
 	if err != nil {
 		return nil, err
 	}
-	return p.book.hash(kind, place), nil
+	return p.book.hash(userID, kind, place), nil
 }
 
 // Seal implements approval.Reach.
@@ -75,6 +75,7 @@ func (p *Push) roads(ctx context.Context, userID string) ([]road, error) {
 func (p *Push) send(ctx context.Context, r road, m Message, left time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, min(attemptTime, left))
 	defer cancel()
+	m.Left = left
 	if m.Phone = r.phone; r.phone.ID != "" {
 		var err error
 		if m.Target, err = p.book.open(r.phone); err != nil {

@@ -54,7 +54,7 @@ func (w *webPush) Send(ctx context.Context, m Message) error {
 }
 
 func (w *webPush) post(ctx context.Context, s subscription, m Message) error {
-	life, err := remaining(m, time.Now())
+	life, err := remaining(m)
 	if err != nil {
 		return err
 	}
@@ -118,8 +118,7 @@ func webPushAnswer(resp *http.Response, now time.Time) error {
 	case code == http.StatusRequestEntityTooLarge:
 		return permanent("the message is too large for it")
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, reason == "VapidPkHashMismatch":
-		return permanent("the VAPID key or contact is not the one this phone subscribed with, or is not accepted; " +
-			"check push-contact and the clock, then remove the phone and let it subscribe again")
+		return permanent("the VAPID key, push-contact or clock is wrong, or the phone has to subscribe again")
 	case code/100 == 3:
 		return permanent("redirects are not followed")
 	default:

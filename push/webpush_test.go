@@ -57,7 +57,7 @@ func (b browser) sender(t testing.TB, v VAPID) *webPush {
 
 func (b browser) message(k Kind) Message {
 	m := Message{
-		ID: "request-1", Kind: k, Until: time.Now().Add(5 * time.Minute),
+		ID: "request-1", Kind: k, Until: time.Now().Add(5 * time.Minute), Left: 5 * time.Minute,
 		Target: account.Secret(b.sub.JSON()),
 	}
 	switch k {
@@ -182,6 +182,9 @@ func TestWebPush_readsAnswers(t *testing.T) {
 		case err == nil && (c.gone || c.retry || c.permanent != ""):
 			t.Errorf("%s: got nil", name)
 		}
+		if err != nil && len(err.Error()) > maxSaid {
+			t.Errorf("%s: %d characters will be cut: %v", name, len(err.Error()), err)
+		}
 		refuseSecrets(t, err, b.sub.Endpoint(), b.vapid.Private().Reveal())
 	}
 }
@@ -266,7 +269,7 @@ func TestWebPush_sendsNothing(t *testing.T) {
 	b := newBrowser(t)
 	good := b.message(Prompt)
 	late, foreign, garbled := good, good, good
-	late.Until = time.Now().Add(-time.Second)
+	late.Left = 0
 	foreign.Target = account.Secret(strings.Replace(b.sub.JSON(), b.origin, "https://evil.example", 1))
 	garbled.Target = "not a subscription"
 	for name, c := range map[string]struct {

@@ -61,7 +61,7 @@ var (
 func New(url string, own approval.Pacer, log *slog.Logger) (*Bus, error) {
 	t, err := parse(url)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("redis url: %w", err)
 	}
 	redis.SetLogger(quietly{log}) // one for the whole process, as the library has it
 	b := &Bus{
@@ -96,9 +96,9 @@ func tlsFor(address string) *tls.Config {
 func (b *Bus) Health() error {
 	switch {
 	case !b.listening.Load():
-		return errors.New("redis: not subscribed, so that decisions of other nodes are noticed within 5 s instead of at once")
+		return errors.New("not subscribed, so that decisions of other nodes are noticed within 5 s instead of at once")
 	case !b.publishing.Load():
-		return errors.New("redis: not publishing, so that other nodes notice this one's decisions within 5 s instead of at once")
+		return errors.New("not publishing, so that other nodes notice this one's decisions within 5 s instead of at once")
 	default:
 		return nil
 	}

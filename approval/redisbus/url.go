@@ -30,19 +30,26 @@ type target struct {
 const forms = "redis://[user:password@]host:port[/db], rediss:// for TLS, " +
 	"redis-sentinel://[user:password@]host:port,host:port/primary-name[?db=0], redis-cluster://[user:password@]host:port,host:port"
 
+// Check says what is wrong with a URL, nil when New would take it. It does not
+// touch the network.
+func Check(url string) error {
+	_, err := parse(url)
+	return err
+}
+
 // parse reads the URL without touching the network. Errors say what to write and
 // never repeat the URL, which may hold a password.
 func parse(text string) (target, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
-		return target{}, errors.New("redis url: write " + forms)
+		return target{}, errors.New("write " + forms)
 	}
 	secure := strings.HasPrefix(scheme, "rediss")
 	// net/url takes one host; ours are a list.
 	hosts, rest := cutHosts(rest)
 	u, err := url.Parse("redis://" + rest)
 	if err != nil {
-		return target{}, errors.New("redis url: the part before or after the hosts cannot be read; write " + forms)
+		return target{}, errors.New("the part before or after the hosts cannot be read; write " + forms)
 	}
 	password, _ := u.User.Password()
 	t := target{options: redis.UniversalOptions{
@@ -61,7 +68,7 @@ func parse(text string) (target, error) {
 	switch strings.Replace(scheme, "rediss", "redis", 1) {
 	case "redis":
 		if len(hosts) != 1 {
-			return target{}, errors.New("redis url: one server has one host; for several write redis-sentinel:// or redis-cluster://")
+			return target{}, errors.New("one server has one host; for several write redis-sentinel:// or redis-cluster://")
 		}
 		if path == "" {
 			path = query.Get("db")
@@ -69,18 +76,18 @@ func parse(text string) (target, error) {
 		t.options.DB, err = database(path)
 	case "redis-sentinel":
 		if path == "" {
-			return target{}, errors.New("redis url: redis-sentinel:// needs the primary's name as its path: redis-sentinel://host:26379/primary-name")
+			return target{}, errors.New("redis-sentinel:// needs the primary's name as its path: redis-sentinel://host:26379/primary-name")
 		}
 		t.options.MasterName = path
 		t.options.SentinelUsername, t.options.SentinelPassword = query.Get("sentinel_username"), query.Get("sentinel_password")
 		t.options.DB, err = database(query.Get("db"))
 	case "redis-cluster":
 		if path != "" && path != "0" {
-			return target{}, errors.New("redis url: a Cluster has one database, so redis-cluster:// takes no path")
+			return target{}, errors.New("a Cluster has one database, so redis-cluster:// takes no path")
 		}
 		t.cluster, t.options.IsClusterMode = true, true
 	default:
-		return target{}, fmt.Errorf("redis url: the scheme is not known; write %s", forms)
+		return target{}, fmt.Errorf("the scheme is not known; write %s", forms)
 	}
 	return t, err
 }
@@ -118,7 +125,7 @@ func database(text string) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return 0, errors.New("redis url: the database must be a number, as in redis://host:6379/0")
+		return 0, errors.New("the database must be a number, as in redis://host:6379/0")
 	}
 	return n, nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // dataSettings is what a command needs to find the database.
-var dataSettings = []string{"data", "master-key-file"}
+var dataSettings = []string{"data", "database-url", "master-key-file"}
 
 // load reads the configuration for a command that has the flags of it.
 func load(c *cobra.Command) (config.Config, error) {

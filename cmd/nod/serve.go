@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/nod-auth/nod/approval/sqlstore"
 	"github.com/nod-auth/nod/cmd/nod/app"
 	"github.com/nod-auth/nod/cmd/nod/config"
 )
@@ -84,11 +85,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 
 // welcome says where the server is and what to do next.
 func welcome(ctx context.Context, s *app.Server, log *slog.Logger) {
-	data, err := filepath.Abs(s.Config.Data)
-	if err != nil {
-		data = s.Config.Data
+	data := s.Config.DatabaseName()
+	if full, err := filepath.Abs(data); err == nil && !sqlstore.IsServer(s.Config.Database()) {
+		data = full
 	}
-	log.Info("nod is ready", "url", s.URL(), "listen", s.Address(), "data", data, "version", thisBuild().Version)
+	log.Info("nod is ready", "url", s.URL(), "listen", s.Address(), "database", data, "version", thisBuild().Version)
 	if at := s.MetricsAddress(); at != "" {
 		log.Info("metrics are ready", "url", "http://"+at+"/metrics")
 	}

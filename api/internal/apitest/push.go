@@ -33,7 +33,7 @@ func (r *Reach) Queued() { r.queued.Add(1) }
 func (r *Reach) Told() int64 { return r.queued.Load() }
 
 // Check implements approval.Reach.
-func (r *Reach) Check(kind account.PhoneKind, target account.Secret) ([]byte, error) {
+func (r *Reach) Check(_ string, kind account.PhoneKind, target account.Secret) ([]byte, error) {
 	place := target.Reveal()
 	if kind == account.PhoneWebPush {
 		var s struct {

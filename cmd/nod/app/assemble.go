@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/nod-auth/nod/api"
-	"github.com/nod-auth/nod/approval/localbus"
 	"github.com/nod-auth/nod/web"
 	"github.com/nod-auth/nod/webauthn"
 )
@@ -66,7 +65,7 @@ func (s *Server) handler(metrics prometheus.Registerer) (http.Handler, error) {
 		MaxWaitsPerClient: s.Config.MaxWaitsPerClient, MaxWaits: waits, TokenWindow: s.Config.TokenWindow,
 		Service: s.Service, Directory: s.Directory, Accounts: s.Store,
 		Ceremonies: ceremonies, Ring: s.Ring, Pages: pages, Push: s.Push,
-		Pacer: localbus.NewPacer(), Ready: s.ready, Metrics: metrics, Log: s.log,
+		Pacer: s.pacer, Ready: s.ready, Parts: s.parts, Metrics: metrics, Log: s.log,
 	})
 }
 

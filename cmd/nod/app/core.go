@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nod-auth/nod/api/token"
@@ -16,10 +17,7 @@ import (
 	"github.com/nod-auth/nod/push"
 )
 
-const (
-	databaseName  = "nod.db"
-	masterKeyName = "master.key"
-)
+const masterKeyName = "master.key"
 
 // Core is the truth and the rules, without a network: enough for the command
 // line, which works on the same file while a server runs.
@@ -35,17 +33,21 @@ type Core struct {
 	places places
 }
 
-// Exists says whether the data folder holds a database. Commands that could only
-// find it empty ask, so that a mistyped folder is an error and not a new one.
+// Exists says whether there is a database; of a server it is taken for granted.
+// Commands that could only find it empty ask, so that a mistyped folder is an error
+// and not a new one.
 func Exists(c config.Config) bool {
-	_, err := os.Stat(filepath.Join(c.Data, databaseName))
+	if sqlstore.IsServer(c.Database()) {
+		return true
+	}
+	_, err := os.Stat(strings.TrimPrefix(c.Database(), "sqlite:"))
 	return !errors.Is(err, fs.ErrNotExist) // what cannot be seen is for Open to report
 }
 
-// Open opens the data folder, and makes it when there is none: the folder 0700,
-// everything in it 0600. The caller closes the Core.
+// Open opens the database. Where it is a file, what does not exist yet is made: its
+// folder 0700, everything in it 0600. The caller closes the Core.
 func Open(ctx context.Context, c config.Config) (*Core, error) {
-	store, err := sqlstore.Open(ctx, filepath.Join(c.Data, databaseName))
+	store, err := sqlstore.Open(ctx, c.Database())
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +65,7 @@ func (c *Core) fill(ctx context.Context) (err error) {
 	if c.master, err = c.masterKey(ctx); err != nil {
 		return err
 	}
-	c.Ring, err = token.Open(ctx, signingKeys{c.Store}, c.master.derive(forSigningKeys), time.Now)
+	c.Ring, err = token.Open(ctx, signingKeys{c.Store}, c.master.derive(forSigningKeys), c.now)
 	if err != nil {
 		return err
 	}
@@ -88,6 +90,16 @@ func (c *Core) fill(ctx context.Context) (err error) {
 	}
 	c.Directory = approval.NewDirectory(c.Service, c.Store)
 	return nil
+}
+
+// now is the one clock, as far as it can be told: all nodes change signing keys at
+// the same moment.
+func (c *Core) now() time.Time {
+	now, err := c.Store.Now(context.Background())
+	if err != nil {
+		return time.Now()
+	}
+	return now
 }
 
 // masterKey reads the master key. It makes one only where nothing hangs on
@@ -135,7 +147,7 @@ func (c *Core) keepRPID(ctx context.Context) error {
 	}
 	if kept != c.Config.RPID {
 		return fmt.Errorf("rp-id %s: the passkeys in %s belong to %s and would be lost; "+
-			"start with --rp-id %s, or with another --data folder", c.Config.RPID, c.Config.Data, kept, kept)
+			"start with --rp-id %s, or with another --data folder", c.Config.RPID, c.Config.DatabaseName(), kept, kept)
 	}
 	return nil
 }

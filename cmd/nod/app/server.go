@@ -13,6 +13,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/redisbus"
+	"github.com/nod-auth/nod/approval/sqlstore"
 	"github.com/nod-auth/nod/cmd/nod/config"
 )
 
@@ -41,6 +44,9 @@ type Server struct {
 	metrics  net.Listener // nil without --metrics-listen
 	server   *http.Server
 	meter    *http.Server
+	pacer    approval.Pacer
+	bus      *redisbus.Bus // nil without Redis
+	seat     *sqlstore.Seat
 	stopping atomic.Bool
 }
 
@@ -62,6 +68,9 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (_ *Server, err
 		}
 	}
 	if s.Core, err = Open(ctx, c.At(s.public.Addr().String())); err != nil {
+		return nil, err
+	}
+	if err = s.join(ctx); err != nil {
 		return nil, err
 	}
 	if err = s.keepRPID(ctx); err != nil {
@@ -115,6 +124,7 @@ func (s *Server) Close() error {
 			faults = append(faults, l.Close())
 		}
 	}
+	faults = append(faults, s.leave())
 	if s.Core != nil {
 		faults = append(faults, s.Core.Close())
 	}
@@ -130,6 +140,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	group, parts := errgroup.WithContext(parts)
 	group.Go(func() error { return s.Service.Run(parts) })
+	group.Go(func() error { return s.seat.Run(parts) })
 	group.Go(func() error { return s.Store.WatchForeign(parts, s.Service.Hub.Resync) })
 	group.Go(func() error { return s.Push.Run(parts, s.Directory) })
 	group.Go(func() error { return serve(s.server, s.public) })
@@ -144,7 +155,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return s.drain()
 	})
-	return errors.Join(group.Wait(), s.Core.Close())
+	return errors.Join(group.Wait(), s.leave(), s.Core.Close())
 }
 
 func serve(server *http.Server, l net.Listener) error {

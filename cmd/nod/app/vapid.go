@@ -38,7 +38,7 @@ func (c *Core) VAPID(ctx context.Context) (push.VAPID, error) {
 	v, err := openVAPID(seal, kept)
 	if err != nil {
 		return v, fmt.Errorf("push keys in %s: %w; start with the master.key that made them, or, if that is lost, "+
-			"delete the setting %s from the database: every browser then has to subscribe again", c.Config.Data, err, settingVAPID)
+			"delete the setting %s from the database: every browser then has to subscribe again", c.Config.DatabaseName(), err, settingVAPID)
 	}
 	return v, nil
 }

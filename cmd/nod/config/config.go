@@ -22,9 +22,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore"
 )
 
 // Config is everything that can be set. Load and Default return it checked.
@@ -38,6 +41,11 @@ type Config struct {
 	PublicURL string
 	// Data is the folder of the database and the master key.
 	Data string
+	// DatabaseURL is where the truth is: postgres://… on a server that several nodes
+	// share, sqlite:path for a file. "": the file nod.db in Data.
+	DatabaseURL account.Secret
+	// RedisURL is what carries wakes between nodes. "": this node is alone.
+	RedisURL account.Secret
 	// RPID is the domain that passkeys belong to (WebAuthn L3, "relying party
 	// identifier"): the public URL's host or a registrable parent of it. It can
 	// never change once passkeys exist. "" until At fills in the host.
@@ -134,6 +142,24 @@ func (c Config) At(listening string) Config {
 		c.RPID = c.publicHost()
 	}
 	return c
+}
+
+// Database is where the truth is, as sqlstore.Open takes it.
+func (c Config) Database() string {
+	if c.DatabaseURL == "" {
+		return filepath.Join(c.Data, databaseName)
+	}
+	return c.DatabaseURL.Reveal()
+}
+
+const databaseName = "nod.db"
+
+// DatabaseName says where the truth is without giving a password away.
+func (c Config) DatabaseName() string {
+	if u, err := url.Parse(c.Database()); err == nil && sqlstore.IsServer(c.Database()) {
+		return "the database " + strings.Trim(u.Path, "/") + " on " + u.Host
+	}
+	return strings.TrimPrefix(c.Database(), "sqlite:")
 }
 
 // publicHost is the host of the public URL, which was checked before.

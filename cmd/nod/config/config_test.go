@@ -217,6 +217,10 @@ func TestLoad_refuses_values_that_would_not_work(t *testing.T) {
 		{"--trusted-proxies=0.0.0.0/0", "would believe anybody"},
 		{"--trusted-proxies=proxy.example", "neither an address nor a network"},
 		{"--token-life=48h", "from 10s to 24h"},
+		{"--database-url=mysql://h/d --master-key-file=f", "that is no database nod knows"},
+		{"--database-url=postgres://h/d", "share the master key, too; make it once with"},
+		{"--redis-url=http://h --database-url=postgres://h/d --master-key-file=f", "the scheme is not known"},
+		{"--redis-url=redis://h", "of no use with a database that is a file"},
 		{"--log-level=loud", "use one of debug, error, info, warn"},
 		{"--metrics-listen=127.0.0.1:8080", "must not be the address of --listen"},
 
@@ -336,6 +340,7 @@ func TestSettings_fill_every_field_once(t *testing.T) {
 	// Every field differs from the default after every setting was changed.
 	changed := map[string]string{
 		"listen": ":1", "public-url": "https://a.example.com", "data": "d", "rp-id": "example.com", "master-key-file": "f",
+		"database-url": "postgres://db.example.com/nod", "redis-url": "redis://cache.example.com",
 		"push-contact": "mailto:ops@example.com", "push-services": "push.example.com", "push-allow-networks": "10.0.0.0/8",
 		"fcm-credentials-file": "f", "fcm-endpoint": "http://127.0.0.1:1",
 		"smtp-url": "smtp://mail.example.com", "smtp-from": "nod@example.com",

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"github.com/nod-auth/nod/approval/sqlstore"
 	"io/fs"
 	"slices"
 	"strings"
@@ -208,6 +209,14 @@ func (l *loader) compare(c Config) {
 	if c.MetricsListen == c.Listen && !strings.HasSuffix(c.Listen, ":0") { // 0 is another port each time
 		l.fault("%s: it must not be the address of --listen, because metrics are not for everybody; use another port",
 			l.source("metrics-listen"))
+	}
+	if c.RedisURL != "" && !sqlstore.IsServer(c.Database()) {
+		l.fault("%s: it is of no use with a database that is a file, which one node alone can use; name a server with --database-url",
+			l.given("redis-url"))
+	}
+	if sqlstore.IsServer(c.Database()) && c.MasterKeyFile == "" {
+		l.fault("%s: nodes that share a database share the master key, too; make it once with "+
+			"(umask 077; openssl rand -base64 32 > master.key) and name it with --master-key-file on each", l.given("database-url"))
 	}
 	l.needs("smtp-url", "smtp-from", "say whom mail is from, like nod <nod@example.com>")
 	l.needs("smtp-from", "smtp-url", "say which server takes mail, like smtp://user:password@mail.example.com:587")

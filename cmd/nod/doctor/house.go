@@ -33,7 +33,7 @@ const settingChecked = "doctor_checked_at"
 
 // database opens the database with the master key, and writes to it.
 func (x *exam) database(ctx context.Context) {
-	data := x.Config.Data
+	data := x.Config.DatabaseName()
 	if !app.Exists(x.Config) {
 		x.find(Look, aboutDatabase, "there is none in "+data+" yet.",
 			"Start the server, which makes it, or name the server's folder with --data or NOD_DATA.")
@@ -45,13 +45,13 @@ func (x *exam) database(ctx context.Context) {
 		x.find(Wrong, aboutKey, sentence(err), "")
 		return
 	case err != nil:
-		x.find(Wrong, aboutDatabase, sentence(err), "Check the folder "+data+" and that this user may read and write in it.")
+		x.find(Wrong, aboutDatabase, sentence(err), "Check that "+data+" is there and that this user may read and write in it.")
 		return
 	}
 	x.core = core
 	if err := core.Store.PutSetting(ctx, settingChecked, time.Now().UTC().Format(time.RFC3339)); err != nil {
 		x.find(Wrong, aboutDatabase, "it opens, but cannot be written: "+sentence(err),
-			"Check that the disk is not full and that "+data+" and all files in it belong to this user.")
+			"Check that its disk is not full, and that a file belongs to this user.")
 	} else {
 		x.find(OK, aboutDatabase, data+" opens and can be written.", "")
 	}

@@ -95,7 +95,7 @@ func (x *exam) reached(ctx context.Context, r reply) {
 		x.find(Wrong, aboutHTTPS, fmt.Sprintf("%s answers /livez with status %d, and not as nod does: something else is there.", x.public, r.status),
 			"Let the proxy pass every path of that host to http://"+x.Config.Listen+" unchanged.")
 	case !x.sameKeys(ctx, r.keys):
-		x.find(Wrong, aboutHTTPS, "the nod at "+x.public+" signs with other keys than those of "+x.Config.Data+".",
+		x.find(Wrong, aboutHTTPS, "the nod at "+x.public+" signs with other keys than those of "+x.Config.DatabaseName()+".",
 			"Name the folder of that server with --data, or let the proxy pass to the server of this one.")
 	default:
 		x.find(OK, aboutHTTPS, x.public+" leads to the server of this database.", "")

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/localbus"
+	"github.com/nod-auth/nod/approval/redisbus"
+	"github.com/nod-auth/nod/approval/sqlstore"
+)
+
+// join connects this node with the others: over Redis, or, on a server without it,
+// by making sure that there are none.
+func (s *Server) join(ctx context.Context) (err error) {
+	own := localbus.NewPacer()
+	s.pacer = own
+	url := s.Config.RedisURL.Reveal()
+	if url != "" {
+		if s.bus, err = redisbus.New(url, own, s.log); err != nil {
+			return err
+		}
+		s.Service.Signals, s.pacer = s.bus, s.bus
+	}
+	s.seat, err = s.Store.Sit(ctx, s.bus == nil)
+	if errors.Is(err, sqlstore.ErrTaken) {
+		if s.bus == nil {
+			return fmt.Errorf("another node serves %s already, and without Redis neither would hear of the other's decisions; "+
+				"stop it first, or give every node the same --redis-url", s.Config.DatabaseName())
+		}
+		return fmt.Errorf("a node without Redis serves %s already and would not hear of this one's decisions; "+
+			"give every node the same --redis-url", s.Config.DatabaseName())
+	}
+	return err
+}
+
+// leave ends what join began.
+func (s *Server) leave() error {
+	var err error
+	if s.bus != nil {
+		err = s.bus.Close()
+	}
+	if s.seat != nil {
+		err = errors.Join(err, s.seat.Close())
+	}
+	return err
+}
+
+// parts says how the parts are that requests can be served without, by their names:
+// nil for one that is well.
+func (s *Server) parts() map[string]error {
+	if s.bus == nil {
+		return nil
+	}
+	return map[string]error{"redis": s.bus.Health()}
+}
+
+var _ approval.Signals = (*redisbus.Bus)(nil)
