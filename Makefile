@@ -18,14 +18,15 @@ build:
 	CGO_ENABLED=0 go build -trimpath -o nod ./cmd/nod
 
 # What the tests need beside Go, each as program:package-of-Debian.
-NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm
+NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm \
+        redis-server:redis-server redis-cli:redis-tools initdb:postgresql psql:postgresql-client
 
 # A test skips when something it needs is missing, and says so. Here it fails.
 TEST = TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
 
 # Where goroutines meet is tested with the race detector, which makes a test
 # several times slower; the rest is tested as it is built.
-RACED = ./approval/... ./webauthn/... ./api/...
+RACED = ./approval/... ./webauthn/... ./api/... ./push/...
 PLAIN = ./cmd/... ./web/...
 
 test: needs
@@ -40,7 +41,7 @@ e2e: needs
 
 needs:
 	@missing=; for need in $(NEEDS); do \
-	  command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; \
+	  PATH="$$PATH:$$(echo /usr/lib/postgresql/*/bin)" command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
