@@ -1,6 +1,7 @@
 // Package e2e tests nod from outside, as a process: the vendor's own SDKs,
 // real browsers with a virtual authenticator, and clients that misbehave, all
-// against `nod serve` on a free loopback port with data of its own.
+// against `nod serve` on a free loopback port with data of its own. Push goes to
+// providers in software (package push/virtual), which the test process runs.
 //
 // The scripts (*.test.mjs) run under node:test, one Go subtest and one server
 // each. They need Node 20 or newer with npm, and those with a browser need
@@ -11,6 +12,10 @@
 // To run one script:
 //
 //	go test ./web/e2e -run 'TestScripts/phone$' -v
+//
+// and of it only the tests whose names contain a text:
+//
+//	E2E_ONLY='three wrong' go test ./web/e2e -run 'TestScripts/phone$' -v
 //
 // With NOD_SCREENSHOTS set to a directory, every page the scripts inspect is
 // photographed there in three sizes, light and dark.
@@ -33,16 +38,25 @@ const (
 	scriptTimeout  = 5 * time.Minute
 )
 
+// places says that 127.0.0.0/8 is in Berlin and 198.51.100.0/24 in Utrecht. The
+// tests of cmd/nod/app know how to write such a file.
+const places = "testdata/places.mmdb"
+
 func TestScripts(t *testing.T) {
 	scripts := []struct {
 		name    string
 		browser bool
 		sample  bool     // the sample application stands beside the server
+		push    bool     // there is a Web Push service, and the server knows it
+		rotate  bool     // its QR codes change every 30 s
 		flags   []string // of nod serve
 	}{
 		// The long ones first: as many run at a time as there are processors.
 		{name: "phone", browser: true},
 		{name: "sample-app", browser: true, sample: true},
+		{name: "sample-app-told", browser: true, sample: true, push: true, rotate: true},
+		{name: "push", browser: true, push: true, flags: []string{"--geoip", places}},
+		{name: "notifications", browser: true, push: true},
 		{name: "phone-codes", browser: true},
 		{name: "sample-app-expiry", browser: true, sample: true, flags: []string{"--code-life-short", "4s"}},
 		{name: "web-sdk", browser: true},
@@ -60,9 +74,15 @@ func TestScripts(t *testing.T) {
 				env = append(env, "E2E_CHROMIUM="+tool(t, "chromium", "chromium-browser", "google-chrome"))
 			}
 			installPackages(t)
-			s := startServer(t, script.flags...)
+			flags := script.flags
+			if script.push {
+				p := startProviders(t)
+				flags = append(flags, p.settings()...)
+				env = append(env, "E2E_PUSH="+controlProviders(t, p))
+			}
+			s := startServer(t, flags...)
 			if script.sample {
-				env = append(env, "E2E_ACME="+startSample(t, s), "E2E_CONTROL="+startControl(t, s))
+				env = append(env, "E2E_ACME="+startSample(t, s, script.rotate), "E2E_CONTROL="+startControl(t, s))
 			}
 			runScript(t, node, script.name+".test.mjs", s, env)
 		})
@@ -96,7 +116,11 @@ func runScript(t *testing.T, node, file string, s *server, env []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), scriptTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, node, "--test-reporter=spec", file)
+	args := []string{"--test-reporter=spec", file}
+	if only := os.Getenv("E2E_ONLY"); only != "" {
+		args = append([]string{"--test-name-pattern=" + only}, args...)
+	}
+	cmd := exec.CommandContext(ctx, node, args...)
 	cmd.Env = environment(append(env, "E2E_URL="+s.url, "E2E_NOD="+s.nod, "E2E_DATA="+s.data)...)
 	if dir := os.Getenv("NOD_SCREENSHOTS"); dir != "" {
 		absolute, err := filepath.Abs(dir)

@@ -123,9 +123,17 @@ type server struct {
 	log    bytes.Buffer  // written by cmd; read only after it has ended
 }
 
-// startServer runs nod on a free port and new data until the test ends. The
-// server's log is shown when the test has failed.
+// startServer runs nod on a free port and new data until the test ends.
 func startServer(t *testing.T, flags ...string) *server {
+	t.Helper()
+	s := newServer(t, flags...)
+	s.start(t)
+	return s
+}
+
+// newServer prepares nod on a free port and new data. It ends with the test, and
+// its log is shown when that has failed.
+func newServer(t *testing.T, flags ...string) *server {
 	t.Helper()
 	s := &server{nod: binary(t), data: filepath.Join(t.TempDir(), "data"), port: freePort(t), flags: flags}
 	s.url = "http://localhost:" + s.port
@@ -135,7 +143,6 @@ func startServer(t *testing.T, flags ...string) *server {
 			t.Logf("log of nod serve:\n%s", s.log.String())
 		}
 	})
-	s.start(t)
 	return s
 }
 
@@ -271,17 +278,27 @@ func (s *server) stop(t *testing.T) {
 // what it prints.
 func (s *server) cli(t *testing.T, into any, args ...string) {
 	t.Helper()
+	stdout, stderr, code := s.run(t, append(args, "--output", "json")...)
+	if code != 0 {
+		t.Fatalf("nod %s: exit status %d\n%s", strings.Join(args, " "), code, stderr)
+	}
+	if err := json.Unmarshal([]byte(stdout), into); err != nil {
+		t.Fatalf("nod %s printed %q: %v", strings.Join(args, " "), stdout, err)
+	}
+}
+
+// run runs `nod args… --data …` on the server's data.
+func (s *server) run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), cliTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.nod, append(args, "--data", s.data, "--output", "json")...)
+	cmd := exec.CommandContext(ctx, s.nod, append(args, "--data", s.data)...)
 	cmd.Env = environment("NOD_PUBLIC_URL=" + s.url)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	output, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("nod %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("nod %s: %v", strings.Join(args, " "), err)
 	}
-	if err := json.Unmarshal(output, into); err != nil {
-		t.Fatalf("nod %s printed %q: %v", strings.Join(args, " "), output, err)
-	}
+	return out.String(), problems.String(), cmd.ProcessState.ExitCode()
 }

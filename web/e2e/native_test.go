@@ -18,6 +18,7 @@ import (
 const (
 	purposeLogin = "temporary_authentication"
 	typeLong     = "long"
+	scopes       = "users.create,codes.generate,codes.authorize,codes.invalidate,auth.temporary,phones.register"
 
 	// holdTimeout is the contract's two minutes and a little.
 	holdTimeout = 125 * time.Second
@@ -35,14 +36,13 @@ type native struct {
 }
 
 // newClient registers a client with the scopes that these tests use.
-func (s *server) newClient(t *testing.T, kind string) *native {
+func (s *server) newClient(t *testing.T, kind string, flags ...string) *native {
 	t.Helper()
 	var created struct {
 		ClientID   string `json:"client_id"`
 		PrivateKey string `json:"private_key"`
 	}
-	s.cli(t, &created, "client", "create", "--name", "Acme TV", "--type", kind,
-		"--scope", "users.create,codes.generate,codes.authorize,codes.invalidate,auth.temporary")
+	s.cli(t, &created, append([]string{"client", "create", "--name", "Acme TV", "--type", kind, "--scope", scopes}, flags...)...)
 	key, err := token.ParsePrivateKey([]byte(created.PrivateKey))
 	if err != nil {
 		t.Fatal(err)
@@ -69,10 +69,30 @@ type answer struct {
 	Message string `json:"message"`
 	JWT     string `json:"jwt"`
 	Err     error  `json:"-"`
+
+	RequestID   string      `json:"request_id"`
+	ApprovalURL string      `json:"approval_url"`
+	MatchNumber string      `json:"match_number"`
+	State       string      `json:"state"`
+	Push        string      `json:"push"`
+	Phones      []phoneLine `json:"phones"`
+}
+
+// phoneLine is a phone as the API lists it.
+type phoneLine struct {
+	ID    string `json:"id"`
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`
+	Fault string `json:"fault"`
 }
 
 // call posts a body with a fresh token of the scope; none where it is empty.
 func (n *native) call(ctx context.Context, path, scope string, body map[string]any) answer {
+	return n.callAs(ctx, path, token.Service{Type: scope}, body)
+}
+
+// callAs is call with claims of the test's own in the token.
+func (n *native) callAs(ctx context.Context, path string, claims token.Service, body map[string]any) answer {
 	body["client_id"] = n.id
 	sent, err := json.Marshal(body)
 	if err != nil {
@@ -83,12 +103,13 @@ func (n *native) call(ctx context.Context, path, scope string, body map[string]a
 		return answer{Err: err}
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if scope == "" {
+	if claims.Type == "" {
 		// Held waits ask to be told when their body is wanted: that is the one
 		// sign that a handler has taken them up.
 		request.Header.Set("Expect", "100-continue")
 	} else {
-		bearer, err := token.SignService(n.key, token.Service{ClientID: n.id, Type: scope})
+		claims.ClientID = n.id
+		bearer, err := token.SignService(n.key, claims)
 		if err != nil {
 			return answer{Err: err}
 		}

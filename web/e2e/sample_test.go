@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,7 +18,7 @@ const (
 
 // startSample runs the sample application of `nod demo` beside the server until
 // the test ends, with two clients and a user of its own. It returns its URL.
-func startSample(t *testing.T, s *server) string {
+func startSample(t *testing.T, s *server, rotate bool) string {
 	t.Helper()
 	var handler http.Handler
 	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
@@ -31,7 +32,8 @@ func startSample(t *testing.T, s *server) string {
 	}
 	var backend, page created
 	s.cli(t, &backend, "client", "create", "--name", "Acme TV", "--type", "management", "--scope", "codes.generate")
-	s.cli(t, &page, "client", "create", "--name", "Acme TV", "--type", "directweb", "--origin", origin)
+	s.cli(t, &page, "client", "create", "--name", "Acme TV", "--type", "directweb", "--origin", origin,
+		fmt.Sprintf("--rotate-qr=%t", rotate))
 	key, err := token.ParsePrivateKey([]byte(backend.PrivateKey))
 	if err != nil {
 		t.Fatal(err)

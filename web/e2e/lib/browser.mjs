@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
 import { chromium } from 'playwright-core';
-import { setting } from './nod.mjs';
+import { setting, url } from './nod.mjs';
 
 /** Starts Chromium: quiet on the network, and as root in a container. */
 export const launch = () => chromium.launch({
@@ -76,6 +76,19 @@ export class Browser {
    */
   setPresent(enabled) {
     return this.cdp.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId: this.authenticator, enabled });
+  }
+
+  /** The browser was told to block notifications. */
+  async denyNotifications() {
+    const { targetInfo } = await this.cdp.send('Target.getTargetInfo');
+    await this.cdp.send('Browser.setPermission', {
+      permission: { name: 'notifications' }, setting: 'denied', origin: url, browserContextId: targetInfo.browserContextId,
+    });
+  }
+
+  /** Puts a passkey on the authenticator, as passkeys lists it. */
+  addPasskey(credential) {
+    return this.cdp.send('WebAuthn.addCredential', { authenticatorId: this.authenticator, credential });
   }
 
   /** The passkeys on the authenticator. */

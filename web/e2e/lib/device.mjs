@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
-import { assertError, assertSignedIn } from './native.mjs';
+import { setTimeout } from 'node:timers/promises';
+import { assertError, assertSignedIn, request } from './native.mjs';
 
 /** What the device claims about itself; the review card shows it. */
 export const about = {
@@ -22,10 +23,10 @@ export class NewDevice {
    * Asks, and starts to wait.
    * @param {import('./native.mjs').Native} client
    * @param {string} username
-   * @param {{type?: string}} options
+   * @param {{type?: string}} options and what else generate takes
    */
-  static async ask(client, username, { type = 'short' } = {}) {
-    return new NewDevice(client, username, type, await client.generate(username, { type, ...about }));
+  static async ask(client, username, { type = 'short', ...more } = {}) {
+    return new NewDevice(client, username, type, await client.generate(username, { type, ...about, ...more }));
   }
 
   constructor(client, username, type, asked) {
@@ -33,6 +34,8 @@ export class NewDevice {
     this.code = asked.code;
     this.approvalURL = asked.approval_url;
     this.matchNumber = asked.match_number;
+    this.requestID = asked.request_id;
+    this.push = asked.push;
     this.waiting = client.wait(username, asked.code, { type, signal: end.signal });
     this.waiting.catch(() => {}); // whoever awaits it is told
   }
@@ -55,6 +58,29 @@ export class NewDevice {
   async assertPending() {
     const looked = await this.client.wait(this.username, this.code, { type: this.type, no_wait: true });
     assertError(looked, 400, 'remote_session_in_progress');
+  }
+
+  /** Where the request stands, as soon as that is newer. */
+  async state(since = 0) {
+    const path = `/requests/${this.requestID}/state?since=${since}`;
+    const answer = await request(this.client.base, path, { headers: { Authorization: `Code ${this.code}` }, signal: end.signal });
+    assert.equal(answer.status, 200, `GET ${path}: got ${answer.status} ${answer.text}`);
+    return answer.json;
+  }
+
+  /** Waits until the request stands like this. */
+  async awaitState(want) {
+    for (let now = await this.state(); now.state !== want; now = await this.state(now.version)) {
+      assert.ok(['pending', 'opened'].includes(now.state), `the request is ${now.state}, want ${want}`);
+    }
+  }
+
+  /** Waits until the prompt got that far, which is no news that a call is held for. */
+  async awaitPush(want) {
+    for (let now = await this.state(); now.push !== want; now = await this.state()) {
+      assert.ok(['queued', 'sent'].includes(now.push), `push is ${now.push}, want ${want}`);
+      await setTimeout(50);
+    }
   }
 
   /** Ends what a test leaves undecided. */

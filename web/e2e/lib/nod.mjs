@@ -7,6 +7,7 @@
 //   E2E_CHROMIUM  the path of the browser, for scripts that need one
 //   E2E_ACME      the sample application's URL, for its scripts
 //   E2E_CONTROL   where those scripts kill the server and start it again
+//   E2E_PUSH      where scripts that are told by push control the push service
 //   NOD_SCREENSHOTS  where screenshots go; none are taken without it
 
 import { execFile } from 'node:child_process';

@@ -31,6 +31,14 @@ export class Phone {
     return phone;
   }
 
+  /** Another phone of the same person, with a passkey of its own. */
+  async another(chrome) {
+    const phone = await Phone.open(chrome);
+    await phone.enrol(await invite(this.username));
+    phone.username = this.username;
+    return phone;
+  }
+
   constructor(browser) {
     this.browser = browser;
     this.page = browser.page;
@@ -84,6 +92,17 @@ export class Phone {
     await this.button(words.decline).waitFor();
   }
 
+  /** Opens the address of a QR code again and again, until it is refused because a newer one is shown. */
+  async replaced(approvalURL) {
+    const end = Date.now() + 10_000;
+    for (let answer = await this.open(approvalURL); answer.status() !== 401; answer = await this.open(approvalURL)) {
+      assert.equal(answer.status(), 200);
+      assert.ok(Date.now() < end, 'the QR code that was replaced is still taken');
+      await this.page.waitForTimeout(250);
+    }
+    await this.heading('Scan the newer QR code').waitFor();
+  }
+
   /** Types a code on /device; the card is on the page afterwards. */
   async typeCode(code) {
     await this.open('/device');
@@ -111,6 +130,16 @@ export class Phone {
     return this.numberField().fill(number);
   }
 
+  /** The numbers to pick from. */
+  choices() {
+    return this.page.getByRole('radio').evaluateAll((radios) => radios.map(({ value }) => value));
+  }
+
+  /** Picks a number. */
+  choose(number) {
+    return this.page.locator(`label:has(input[value="${number}"])`).click();
+  }
+
   /** Presses Approve and waits for the result page. */
   async approve() {
     await this.pressApprove();
@@ -135,6 +164,28 @@ export class Phone {
   /** Where the focus is: the accessible text of that element. */
   focused() {
     return this.page.evaluate(() => document.activeElement?.textContent.trim() ?? '');
+  }
+
+  press(key) {
+    return this.page.keyboard.press(key);
+  }
+
+  /** Moves the focus by Tab until it is on what is called that. */
+  async tabTo(name) {
+    const reached = [];
+    for (let i = 0; i < 40; i++) {
+      await this.press('Tab');
+      reached.push(await this.focused());
+      if (name instanceof RegExp ? name.test(reached.at(-1)) : reached.at(-1) === name) return;
+    }
+    assert.fail(`Tab does not lead to ${name}: ${JSON.stringify(reached)}`);
+  }
+
+  /** Has a copy of another phone's passkeys, as a thief would who has used them much since. */
+  async copyPasskeys(phone) {
+    for (const passkey of await phone.browser.passkeys()) {
+      await this.browser.addPasskey({ ...passkey, signCount: passkey.signCount + 100 });
+    }
   }
 
   /** The reference that the card's calls carry. */

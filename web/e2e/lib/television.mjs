@@ -6,6 +6,9 @@ import { setting } from './nod.mjs';
 /** Long enough for a page that asks again after a pause of up to 8 s, and for a state that is held for 25 s. */
 const recovery = 30_000;
 
+/** How long a rotating QR code is shown (30 s), and is taken after that (5 s), and a little. */
+const rotation = 40_000;
+
 export class Television {
   /** A television that has opened the sample application. */
   static async open(chrome) {
@@ -61,6 +64,12 @@ export class Television {
   /** The address in the QR code. */
   approvalURL() {
     return this.page.locator('#qr').getAttribute('data-url');
+  }
+
+  /** Waits until another QR code is on the screen, and returns the address in it. */
+  async approvalURLAfter(address) {
+    await this.page.locator(`#qr:not([data-url="${address}"])`).waitFor({ timeout: rotation });
+    return this.approvalURL();
   }
 
   /** The seconds left by the countdown. */
