@@ -119,13 +119,12 @@ func (f *fcm) once(ctx context.Context, message *messaging.Message, call fcmCall
 
 // check asks FCM to validate a message to a token that nobody has. The complaint
 // about that token, and no other, proves that everything before it is right.
-func (f *fcm) check(ctx context.Context) (says string, ok bool) {
+func (f *fcm) check(ctx context.Context) (says string, err error) {
 	probe := &messaging.Message{Token: "nod-doctor"}
-	err := f.once(ctx, probe, f.client.SendDryRun)
-	if err == nil || errors.Is(err, ErrGone) {
-		return "ready: the service account is accepted and may send", true
+	if err = f.once(ctx, probe, f.client.SendDryRun); errors.Is(err, ErrGone) {
+		err = nil
 	}
-	return err.Error(), false
+	return "ready: the service account is accepted and may send", err
 }
 
 // fcmAnswer reads what FCM answered

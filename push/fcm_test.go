@@ -294,19 +294,19 @@ func TestFCM_aKeyDeletedLaterIsFinal(t *testing.T) {
 	if again := (*RetryError)(nil); err == nil || errors.As(err, &again) || !strings.Contains(err.Error(), "make a new key") {
 		t.Errorf("got %v, want a permanent error with the advice to make a new key", err)
 	}
-	if says, ok := p.channel.check(t.Context()); ok || !strings.Contains(says, "make a new key") {
-		t.Errorf("check: got %q, %t", says, ok)
+	if _, err := p.channel.check(t.Context()); err == nil || !strings.Contains(err.Error(), "make a new key") {
+		t.Errorf("check: got %v", err)
 	}
 }
 
 func TestFCM_checkReachesNoPhone(t *testing.T) {
 	p := newFirebaseProject(t)
-	if says, ok := p.channel.check(t.Context()); !ok {
-		t.Errorf("got %q, want ready", says)
+	if _, err := p.channel.check(t.Context()); err != nil {
+		t.Errorf("got %v, want ready", err)
 	}
 	p.fcm.Fail(1, virtual.Fault{Status: http.StatusForbidden})
-	if says, ok := p.channel.check(t.Context()); ok || !strings.Contains(says, "enable") {
-		t.Errorf("got %q, %t, want what to enable", says, ok)
+	if _, err := p.channel.check(t.Context()); err == nil || !strings.Contains(err.Error(), "enable") {
+		t.Errorf("got %v, want what to enable", err)
 	}
 	if got := p.app.Pending(); got != 0 {
 		t.Errorf("got %d messages, want none", got)

@@ -20,8 +20,8 @@ func (c *logChannel) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
-func (c *logChannel) check(context.Context) (says string, ok bool) {
-	return "messages and their links are written to the log: good for development and for nothing else", true
+func (c *logChannel) check(context.Context) (says string, err error) {
+	return "messages and their links are written to the log: good for development and for nothing else", nil
 }
 
 // link is where a message leads, as a whole.

@@ -89,11 +89,9 @@ func (m *mailer) Send(ctx context.Context, msg Message) error {
 }
 
 // check signs in at the relay and sends nothing.
-func (m *mailer) check(ctx context.Context) (says string, ok bool) {
-	if err := m.session(ctx, func(*mail.Client, *smtp.Client) error { return nil }); err != nil {
-		return plain(err), false
-	}
-	return "the mail server at " + m.host + " lets nod in", true
+func (m *mailer) check(ctx context.Context) (says string, err error) {
+	err = m.session(ctx, func(*mail.Client, *smtp.Client) error { return nil })
+	return "the mail server at " + m.host + " lets nod in", err
 }
 
 // session opens a connection and hands it to do. It is cut when ctx ends: the

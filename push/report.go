@@ -76,9 +76,9 @@ type Finding struct {
 
 // checker is a channel that can be asked without a phone.
 type checker interface {
-	// check ends with ctx and says what the other side answered, in part of a
-	// sentence that names no secret.
-	check(ctx context.Context) (says string, ok bool)
+	// check ends with ctx and says, in part of a sentence, what is well. Its errors
+	// are Send's.
+	check(ctx context.Context) (says string, err error)
 }
 
 // Report asks every configured channel how it is, all at once and for attemptTime
@@ -108,12 +108,19 @@ func (p *Push) Report(ctx context.Context) []Finding {
 
 func ask(ctx context.Context, r road) Finding {
 	f := Finding{Name: r.name, OK: true, Says: "configured"}
-	if c, able := r.channel.(checker); able {
-		f.Says, f.OK = c.check(ctx)
+	c, able := r.channel.(checker)
+	if !able {
+		return f
 	}
-	if !f.OK {
-		f.Do = advice[f.Name]
+	var err error
+	if f.Says, err = c.check(ctx); err == nil {
+		return f
 	}
+	f.OK, f.Do = false, advice[f.Name]
+	if retry, later := errors.AsType[*RetryError](err); later {
+		err, f.Do = retry.Err, "this may pass: try again in a moment; if it stays, "+advice[f.Name]
+	}
+	f.Says = plain(err)
 	return f
 }
 

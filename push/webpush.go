@@ -90,11 +90,11 @@ func (s subscription) forLibrary() *webpush.Subscription {
 }
 
 // check says what can be known without a phone.
-func (w *webPush) check(context.Context) (says string, ok bool) {
+func (w *webPush) check(context.Context) (says string, err error) {
 	if w.warning != "" {
-		return w.warning, false
+		return "", errors.New(w.warning)
 	}
-	return "ready: browsers subscribe with the key " + w.vapid.Public() + ", push services see the contact " + w.contact, true
+	return "ready: browsers subscribe with the key " + w.vapid.Public() + ", push services see the contact " + w.contact, nil
 }
 
 // webPushAnswer reads a push service's reply (RFC 8030 section 5, and what the

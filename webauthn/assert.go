@@ -91,6 +91,10 @@ func (c *Ceremonies) verify(ctx context.Context, cer ceremony, a Assertion) (ver
 	return v, nil
 }
 
+// ErrSuspended means that nod stopped the passkey, because it may have been copied.
+// It is an ErrRevoked that its owner can be told more about.
+var ErrSuspended = fmt.Errorf("suspended: %w", approval.ErrRevoked)
+
 // mayAnswer refuses what ended, and a counter that did not move forward: there
 // may be a copy of the passkey (WebAuthn L3 section 6.1.1), so it is suspended.
 // Suspending spends the ceremony, so that an answer that merely came twice is a
@@ -99,6 +103,8 @@ func (c *Ceremonies) mayAnswer(ctx context.Context, v verified, credential *libr
 	switch {
 	case !v.user.Active():
 		return fmt.Errorf("user %s: %w", v.user.ID, approval.ErrInactive)
+	case v.passkey.Status == account.PasskeyInactive:
+		return fmt.Errorf("passkey %s: %w", v.passkey.ID, ErrSuspended)
 	case v.passkey.Status != account.PasskeyActive:
 		return fmt.Errorf("passkey %s: %w", v.passkey.ID, approval.ErrRevoked)
 	case !credential.Authenticator.CloneWarning:
@@ -107,7 +113,7 @@ func (c *Ceremonies) mayAnswer(ctx context.Context, v verified, credential *libr
 	if err := c.cfg.Directory.SuspendPasskey(ctx, v.user, v.passkey, v.cer.spend()); err != nil {
 		return err
 	}
-	return fmt.Errorf("passkey %s: signature counter went backwards: %w", v.passkey.ID, approval.ErrRevoked)
+	return fmt.Errorf("passkey %s: signature counter went backwards: %w", v.passkey.ID, ErrSuspended)
 }
 
 // respondent is who may answer the ceremony: its user with all passkeys, those

@@ -12,6 +12,7 @@ import (
 	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/web"
+	"github.com/nod-auth/nod/webauthn"
 )
 
 // The codes of this face's errors.
@@ -27,6 +28,7 @@ const (
 	codeForbidden    = "forbidden"
 	codeInactive     = "account_inactive"
 	codeRevoked      = "no_longer_valid"
+	codeSuspended    = "passkey_stopped"
 	codeReplayed     = "ceremony_over"
 	codeRotated      = "qr_replaced"
 	codeExists       = "already_exists"
@@ -85,6 +87,13 @@ func spelled(h wire.Handler) wire.Handler {
 		err := h(c)
 		if _, ok := errors.AsType[*wire.Error](err); ok {
 			return err // it says everything itself
+		}
+		if errors.Is(err, webauthn.ErrSuspended) {
+			return &wire.Error{
+				Status: http.StatusUnauthorized, Code: codeSuspended, Cause: err,
+				Message: "This passkey was stopped, because there may be a copy of it. Nothing was shared. " +
+					"Ask whoever runs this service for an invitation, and make a new one.",
+			}
 		}
 		if decided, ok := errors.AsType[*approval.DecidedError](err); ok {
 			return alreadyDecided(decided.State, err)

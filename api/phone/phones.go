@@ -187,6 +187,12 @@ func (f *face) testPhone(c *gin.Context, who visitor) error {
 		wire.Held(c, testWithin)
 		answer, sent = f.Push.Test(c.Request.Context(), p)
 	}
+	if sent {
+		reached := approval.Change{Op: approval.NewOp(), Effects: []approval.Effect{approval.NotePhone{ID: p.ID}}}
+		if err := f.Directory.Record(c.Request.Context(), reached); err != nil {
+			return err
+		}
+	}
 	switch {
 	case sendsJSON(c):
 		c.JSON(http.StatusOK, gin.H{"sent": sent, "answer": answer})

@@ -152,7 +152,15 @@ function tellElsewhere() {
   const line = document.getElementById('elsewhere');
   if (!(line instanceof HTMLTemplateElement)) return;
   line.replaceWith(line.content);
-  say(openedElsewhere, 'caution');
+  // One warning, and this is the gravest.
+  decision.querySelector('.warning')?.remove();
+  const caution = document.getElementById('caution');
+  if (caution instanceof HTMLTemplateElement) {
+    const words = caution.content.querySelector('[data-words]');
+    if (words) words.textContent = openedElsewhere;
+    caution.replaceWith(caution.content);
+  }
+  say(openedElsewhere, 'unseen');
 }
 
 function watchTime() {

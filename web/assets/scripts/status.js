@@ -1,6 +1,6 @@
 // The live region of a page: one sentence at a time.
 
-/** @typedef {'' | 'waiting' | 'good' | 'caution' | 'bad'} Tone */
+/** @typedef {'' | 'waiting' | 'good' | 'caution' | 'bad' | 'unseen'} Tone */
 
 /**
  * Says a sentence in the page's status line; an empty one clears it.
