@@ -88,7 +88,7 @@ func TestReview_whatFollowsFromAClaimStandsWithTheClaims(t *testing.T) {
 		card           Review
 		known, claimed []string
 	}{
-		{Review{WaitPlace: "Lyon", Address: "addr", Place: "Berlin", Network: OtherCountry}, []string{"Lyon"}, []string{"Berlin", "another country than this phone"}},
+		{Review{WaitPlace: "Lyon", Address: "addr", Place: "Berlin", Network: OtherCountry}, []string{"Lyon"}, []string{"Berlin", "(another country)"}},
 		{Review{Address: "addr", Network: SameNetwork}, nil, []string{"Same network as this phone"}},
 		{Review{DeviceName: "TV", Network: SameNetwork}, []string{"Same network as this phone"}, []string{"TV"}},
 	} {

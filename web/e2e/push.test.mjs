@@ -271,7 +271,7 @@ describe('where a device is', () => {
     const { device } = await askAndTell(backend, phone, push, { requester_ip: '198.51.100.9' });
     await openPrompt(phone, push);
     const facts = await phone.facts();
-    assert.equal(facts.Near, 'Utrecht, Netherlands, another country than this phone'); // as the app says
+    assert.equal(facts.Near, 'Utrecht, Netherlands (another country)'); // as the app says
     assert.match(facts['Waits from'], /near Berlin, Germany$/); // as nod sees
     await phone.page.getByText('The device seems to be in another country').waitFor();
     assert.equal(await phone.page.locator('.warning').count(), 1);
