@@ -1,12 +1,13 @@
 # What one types here: make demo, test, lint, bench, build, e2e.
 
 .DELETE_ON_ERROR:
-.PHONY: help demo build test e2e lint bench needs
+.PHONY: help demo build test soak e2e lint bench needs
 
 help:
 	@echo 'make demo    the whole story: a server, a television that waits, a phone that approves'
 	@echo 'make build   ./nod, one static binary'
 	@echo 'make test    every test; installs from Debian packages what is missing, when it may'
+	@echo 'make soak    the tests over several nodes at full length: an hour'
 	@echo 'make e2e     only the tests with browsers and with LoginID'"'"'s own SDKs'
 	@echo 'make lint    golangci-lint'
 	@echo 'make bench   benchmarks, and what nodload measures'
@@ -19,7 +20,8 @@ build:
 
 # What the tests need beside Go, each as program:package-of-Debian.
 NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm \
-        redis-server:redis-server redis-cli:redis-tools initdb:postgresql psql:postgresql-client
+        redis-server:redis-server redis-cli:redis-tools initdb:postgresql psql:postgresql-client \
+        nginx:nginx-light openssl:openssl
 
 # A test skips when something it needs is missing, and says so. Here it fails.
 TEST = TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
@@ -36,17 +38,23 @@ test: needs
 	$(TEST) $(PLAIN) || status=1; \
 	exit $$status
 
+# The same proofs over nodes, at length: an hour.
+soak: needs
+	NOD_SOAK=1 TEST_REQUIRE_ALL=1 go test -count=1 -timeout 3h -v ./cmd/nod/soak
+
 e2e: needs
 	$(TEST) -v ./web/e2e
 
 needs:
 	@missing=; for need in $(NEEDS); do \
-	  PATH="$$PATH:$$(echo /usr/lib/postgresql/*/bin)" command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; \
+	  PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)" command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need#*:}"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing"; \
-	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null \
+	  { apt-get -qq update; for package in $$missing; do \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$package || failed=1; done; \
+	    [ -z "$$failed" ]; } >/dev/null \
 	  || echo "could not install$$missing: tests that need it will fail"; \
 	else echo "missing$$missing: tests that need it will fail; on Debian, as root: apt-get install$$missing"; fi
 

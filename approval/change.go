@@ -84,6 +84,11 @@ const (
 	EventClientKeyAdded   EventName = "client.key_added"
 	EventClientKeyRemoved EventName = "client.key_removed"
 	EventClientDeleted    EventName = "client.deleted"
+
+	// Of the keys that sign tokens; Detail is the kid.
+	EventKeyAdded   EventName = "key.added"
+	EventKeyRetired EventName = "key.retired" // it can sign nothing more
+	EventKeyRemoved EventName = "key.removed" // nothing it signed is valid
 )
 
 // Effect is something that happens in the transaction of a Change. The set is

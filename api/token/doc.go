@@ -16,6 +16,9 @@
 //     can be repeated without a second token coming into being.
 //   - One token has one spelling: whitespace, padding and loose trailing bits
 //     in base64url are refused, duplicate member names too (RFC 8725).
+//   - Keys change without a verifier ever missing one: the next key is published
+//     before it signs, on every node at the same moment by the store's clock, and
+//     the last one is published until its tokens have expired.
 //   - The algorithm is ES256 and nothing else, whatever a header says. No
 //     header chooses the key: jwk, jku, x5c, x5u, x5t and crit are refused.
 //   - Private keys print as "[secret]", under every verb and in every log.
@@ -46,8 +49,8 @@ var (
 	// ErrUnknownKey: the ring holds no such key, or no longer its private half.
 	ErrUnknownKey = errors.New("unknown signing key")
 
-	// ErrKeyExists is what a KeyStore answers to a key that is already there.
-	ErrKeyExists = errors.New("signing key exists already")
+	// ErrRotating: the last rotation has not taken effect yet.
+	ErrRotating = errors.New("a rotation of signing keys is under way")
 
 	// ErrMasterKey: none of the stored keys opens with this seal key.
 	ErrMasterKey = errors.New("the master key is not the one this database was made with; " +

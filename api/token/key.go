@@ -75,8 +75,8 @@ func (k *key) signs(now time.Time) bool {
 	return k.private != nil && k.published(now) && !k.ended(now)
 }
 
-// generate makes a key and its stored form.
-func (s sealer) generate(useFrom time.Time) (StoredKey, error) {
+// generate makes a key and its stored form, which still lacks its times.
+func (s sealer) generate() (StoredKey, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return StoredKey{}, err
@@ -97,10 +97,7 @@ func (s sealer) generate(useFrom time.Time) (StoredKey, error) {
 	if err != nil {
 		return StoredKey{}, err
 	}
-	return StoredKey{
-		KID: kid, Alg: AlgES256, Public: spki, Sealed: sealed,
-		UseFrom: useFrom.UTC().Truncate(time.Microsecond),
-	}, nil
+	return StoredKey{KID: kid, Alg: AlgES256, Public: spki, Sealed: sealed}, nil
 }
 
 // load checks a stored key and opens its private half. It returns ErrMasterKey

@@ -5,9 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
+
+// CacheFor is how long a verifier may keep the published keys without asking
+// again: what the JWKS says with Cache-Control: max-age. A new key is published
+// longer than that before it signs, see [Lead].
+const CacheFor = time.Minute
 
 // JWKS returns the published keys as a JWK Set (RFC 7517 section 5), the newest
 // first: keys in use, the next one, and past ones until their last token has

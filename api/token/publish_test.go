@@ -13,10 +13,7 @@ func TestJWKS_published(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	r, other := openRing(t, store, c), openRing(t, store, c)
 	first := currentKID(t, r, c.Now())
-	next, err := r.Add(t.Context(), epoch.Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
+	next := addKey(t, r, epoch.Add(time.Hour))
 	store.change(func(s *memStore) { s.rows[0].KeepUntil = epoch.Add(2 * time.Hour) })
 	for _, step := range []struct {
 		after time.Duration
@@ -52,10 +49,7 @@ func jwksKIDs(t *testing.T, r *Ring) []string {
 func TestPEM_currentAndNamed(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	r, other := openRing(t, store, c), openRing(t, store, c)
-	kid, err := r.Add(t.Context(), epoch)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kid := addKey(t, r, epoch)
 	named, err := other.PEM(t.Context(), kid) // other has to look first
 	if err != nil {
 		t.Fatal(err)

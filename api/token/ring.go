@@ -2,26 +2,28 @@ package token
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
 
 // KeyStore keeps the signing keys. Its methods may block on I/O and heed ctx.
 type KeyStore interface {
-	// SigningKeys returns every key, retired ones included, in any order. It
-	// sees every AddSigningKey that returned before it was called, on any node.
-	SigningKeys(ctx context.Context) ([]StoredKey, error)
+	// SigningKeys returns every key in any order, and then the store's time: the
+	// one clock, by which all nodes judge when a key is used. It sees every change
+	// that returned before it was called, on any node.
+	SigningKeys(ctx context.Context) (keys []StoredKey, now time.Time, err error)
 
-	// AddSigningKey inserts the key and returns once that is durable. It never
-	// replaces: when a key with the same KID is there, it changes nothing and
-	// returns an error matching ErrKeyExists.
+	// ChangeSigningKeys shows change every key at the store's time and makes what
+	// it returns the keys: new ones are added, missing ones deleted, and of the
+	// others UseUntil, KeepUntil and Sealed are changed. That is one serialisable
+	// transaction: of two at the same moment, one is shown what the other made. It
+	// returns once that is durable.
 	//
-	// Two nodes that start on an empty store may both add a first key. A
-	// backend may keep both (the ring copes), or refuse the second with
-	// ErrKeyExists.
-	AddSigningKey(ctx context.Context, k StoredKey) error
+	// change may run more than once and does not modify what it is shown. When it
+	// returns an error, nothing is changed and ChangeSigningKeys returns that one.
+	ChangeSigningKeys(ctx context.Context, change func(now time.Time, keys []StoredKey) ([]StoredKey, error)) error
 }
 
 const (
@@ -33,9 +35,11 @@ const (
 	// does not end with the caller who happened to start it.
 	readTimeout = 5 * time.Second
 
-	// maxAge is how long a ring may go without looking for a new key. A
-	// rotation publishes the next key longer than this before its use.
-	maxAge = 30 * time.Second
+	// maxAge is when a ring looks for a new key, and maxStale how old the keys may
+	// be that it chooses from: a node that cannot look signs nothing new rather than
+	// with a key that another one may have ended.
+	maxAge   = 30 * time.Second
+	maxStale = time.Minute
 )
 
 // Ring holds nod's signing keys. All nodes that share a store and a seal key
@@ -45,12 +49,16 @@ const (
 // no lock. The store is read, by one goroutine at a time, when Current finds
 // the snapshot older than 30 seconds, JWKS older than one second, or when
 // somebody names an unknown kid; each at most once a second. While the store
-// does not answer, the ring goes on with what it knows.
+// does not answer, the ring goes on with what it knows, but after a minute it
+// chooses no key for new tokens any more.
+//
+// What is due is judged by the store's time. The ring is told it with the keys,
+// and counts on from there by this machine's clock.
 type Ring struct {
 	redacted
 	store KeyStore
 	seal  sealer
-	now   func() time.Time
+	local func() time.Time
 
 	snap atomic.Pointer[snapshot]
 
@@ -73,45 +81,44 @@ type look struct {
 //
 // The seal key, 32 bytes derived from the master key for this purpose alone,
 // encrypts the private halves. Open returns ErrMasterKey when the stored keys
-// were sealed with another one, ErrDamagedKey when only some of them open. The
-// clock now is used for the ring's own housekeeping and what is published.
-func Open(ctx context.Context, store KeyStore, sealKey []byte, now func() time.Time) (*Ring, error) {
+// were sealed with another one, ErrDamagedKey when only some of them open. By
+// local, this machine's clock (time.Now), the ring counts how much time has
+// passed; it need not agree with the store's.
+func Open(ctx context.Context, store KeyStore, sealKey []byte, local func() time.Time) (*Ring, error) {
 	seal, err := newSealer(sealKey)
 	if err != nil {
 		return nil, fmt.Errorf("open key ring: %w", err)
 	}
-	r := &Ring{store: store, seal: seal, now: now, reading: make(chan struct{}, 1)}
+	r := &Ring{store: store, seal: seal, local: local, reading: make(chan struct{}, 1)}
 	if err := r.Reload(ctx); err != nil {
 		return nil, fmt.Errorf("open key ring: %w", err)
 	}
-	if r.snap.Load().current(now()) != nil {
+	if r.snap.Load().current(r.now()) != nil {
 		return r, nil
 	}
-	if _, err := r.Add(ctx, now()); err != nil && !errors.Is(err, ErrKeyExists) {
+	if err := r.begin(ctx); err != nil {
 		return nil, fmt.Errorf("open key ring: %w", err)
-	}
-	// Whoever won a race for the first key, the store knows.
-	if err := r.Reload(ctx); err != nil {
-		return nil, fmt.Errorf("open key ring: %w", err)
-	}
-	if r.snap.Load().current(now()) == nil {
-		return nil, fmt.Errorf("open key ring: %w: the store keeps none that can sign", ErrUnknownKey)
 	}
 	return r, nil
 }
 
-// Add makes a new key that signs from useFrom on. To rotate without a verifier
-// ever missing a key, choose useFrom later than the time for which verifiers
-// cache the published keys, and at least a minute from now.
-func (r *Ring) Add(ctx context.Context, useFrom time.Time) (kid string, err error) {
-	stored, err := r.seal.generate(useFrom)
+// begin makes a key that signs at once, unless another node is faster.
+func (r *Ring) begin(ctx context.Context) error {
+	made, err := r.seal.generate()
 	if err != nil {
-		return "", fmt.Errorf("make signing key: %w", err)
+		return fmt.Errorf("make signing key: %w", err)
 	}
-	if err := r.store.AddSigningKey(ctx, stored); err != nil {
-		return "", fmt.Errorf("add signing key: %w", err)
+	err = r.store.ChangeSigningKeys(ctx, func(now time.Time, keys []StoredKey) ([]StoredKey, error) {
+		s, err := newSnapshot(keys, r.seal)
+		if err != nil || s.current(now) != nil {
+			return keys, err
+		}
+		return append(slices.Clip(keys), made.from(now)), nil
+	})
+	if err != nil {
+		return fmt.Errorf("add signing key: %w", err)
 	}
-	return stored.KID, r.Reload(ctx)
+	return r.Reload(ctx)
 }
 
 // Reload reads the store now. On any error the ring keeps what it had.
@@ -123,12 +130,15 @@ func (r *Ring) Reload(ctx context.Context) error {
 	return r.read(ctx)
 }
 
-// Current returns the kid to sign a new token with at now, which is the
-// database's clock where one decides. A grant keeps that kid, so that it is
-// signed alike every time. The error matches ErrUnknownKey and means that every
-// key has ended.
+// Current returns the kid to sign a new token with at now, which is the store's
+// time. A grant keeps that kid, so that it is signed alike every time. The error
+// matches ErrUnknownKey when every key has ended; else it is the store's, which
+// has not answered for a minute, or the context's.
 func (r *Ring) Current(ctx context.Context, now time.Time) (kid string, err error) {
 	r.refresh(ctx, maxAge)
+	if err := r.insist(ctx); err != nil {
+		return "", fmt.Errorf("choose signing key: %w", err)
+	}
 	k := r.snap.Load().current(now)
 	if k == nil {
 		return "", fmt.Errorf("choose signing key: %w: all have ended", ErrUnknownKey)
@@ -185,7 +195,7 @@ func (r *Ring) find(ctx context.Context, kid string, last *look) (*key, error) {
 // refresh reads the store if the snapshot is older than age and nobody else is
 // reading. Its error is nobody's: the ring goes on with what it has.
 func (r *Ring) refresh(ctx context.Context, age time.Duration) {
-	if !elapsed(r.now(), r.snap.Load().read, age) {
+	if !r.older(age) {
 		return
 	}
 	select {
@@ -195,6 +205,31 @@ func (r *Ring) refresh(ctx context.Context, age time.Duration) {
 		return
 	}
 	_ = r.look(ctx, &r.publicLook)
+}
+
+// insist reads the store if the snapshot is too old to choose a key from, also
+// when that means waiting for somebody else who is reading.
+func (r *Ring) insist(ctx context.Context) error {
+	if !r.older(maxStale) {
+		return nil
+	}
+	if err := r.lock(ctx); err != nil {
+		return fmt.Errorf("read signing keys: %w", err)
+	}
+	defer r.unlock()
+	if !r.older(maxStale) {
+		return nil
+	}
+	return r.look(ctx, &r.signLook)
+}
+
+// older says whether the snapshot is at least as old as that.
+func (r *Ring) older(age time.Duration) bool { return elapsed(r.local(), r.snap.Load().began, age) }
+
+// now is the store's time.
+func (r *Ring) now() time.Time {
+	s := r.snap.Load()
+	return s.now.Add(r.local().Sub(s.ended))
 }
 
 func (r *Ring) lock(ctx context.Context) error {
@@ -211,27 +246,31 @@ func (r *Ring) unlock() { <-r.reading }
 // look reads the store, or says how the last look went when that was less than
 // a second ago. It is called with the lock held.
 func (r *Ring) look(ctx context.Context, last *look) error {
-	now := r.now()
+	now := r.local()
 	if !elapsed(now, last.at, reloadEvery) {
 		return last.err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	last.at, last.err = now, r.read(ctx)
+	if last.err != nil { // whoever waited meanwhile does not try again one by one
+		last.at = r.local()
+	}
 	return last.err
 }
 
 // read is called with the lock held, so a snapshot never replaces a later one.
 func (r *Ring) read(ctx context.Context) error {
-	read := r.now()
-	stored, err := r.store.SigningKeys(ctx)
+	began := r.local()
+	stored, now, err := r.store.SigningKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("read signing keys: %w", err)
 	}
-	snap, err := newSnapshot(stored, r.seal, read)
+	snap, err := newSnapshot(stored, r.seal)
 	if err != nil {
 		return err
 	}
+	snap.began, snap.ended, snap.now = began, r.local(), now
 	r.snap.Store(snap)
 	return nil
 }

@@ -78,9 +78,7 @@ func TestOpen_refusesDamagedRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store, c := &memStore{}, newClock()
 			r := openRing(t, store, c)
-			if _, err := r.Add(t.Context(), epoch.Add(time.Hour)); err != nil {
-				t.Fatal(err)
-			}
+			addKey(t, r, epoch.Add(time.Hour))
 			test.damage(&store.rows[0], &store.rows[1])
 			if _, err := Open(t.Context(), store, sealKey(7), c.Now); !errors.Is(err, test.want) {
 				t.Errorf("open: got %v, want %v", err, test.want)
@@ -139,48 +137,45 @@ func TestOpen_ignoresKeysOfOtherAlgorithms(t *testing.T) {
 	}
 }
 
-// Both nodes find the store empty, then both write.
+// Both nodes find the store empty, then both want to write.
 func TestOpen_twoNodesAtOnce(t *testing.T) {
-	for _, oneFirst := range []bool{false, true} {
-		store, c := &memStore{oneFirst: oneFirst}, newClock()
-		var empty sync.WaitGroup
-		empty.Add(2)
-		var firstReads sync.Mutex
-		left := 2
-		store.inRead = func() {
-			firstReads.Lock()
-			first := left > 0
-			left--
-			firstReads.Unlock()
-			if first {
-				empty.Done()
-				empty.Wait()
+	store, c := &memStore{}, newClock()
+	store.clock = c.Now
+	var empty sync.WaitGroup
+	empty.Add(2)
+	var firstReads sync.Mutex
+	left := 2
+	store.inRead = func() {
+		firstReads.Lock()
+		first := left > 0
+		left--
+		firstReads.Unlock()
+		if first {
+			empty.Done()
+			empty.Wait()
+		}
+	}
+	var rings [2]*Ring
+	var open sync.WaitGroup
+	for i := range rings {
+		open.Go(func() {
+			var err error
+			if rings[i], err = Open(t.Context(), store, sealKey(7), c.Now); err != nil {
+				t.Errorf("node %d: %v", i, err)
 			}
-		}
-		var rings [2]*Ring
-		var open sync.WaitGroup
-		for i := range rings {
-			open.Go(func() {
-				var err error
-				if rings[i], err = Open(t.Context(), store, sealKey(7), c.Now); err != nil {
-					t.Errorf("one first key %v: node %d: %v", oneFirst, i, err)
-				}
-			})
-		}
-		open.Wait()
-		if t.Failed() {
-			return
-		}
-
-		for i, r := range rings {
-			token := sign(t, r, currentKID(t, r, c.Now()), exampleLogin())
-			if _, err := rings[1-i].Verify(t.Context(), token, expectLogin()); err != nil {
-				t.Errorf("one first key %v: node %d does not accept the other's token: %v", oneFirst, 1-i, err)
-			}
-		}
-		c.advance(time.Minute)
-		if a, b := currentKID(t, rings[0], c.Now()), currentKID(t, rings[1], c.Now()); a != b {
-			t.Errorf("one first key %v: after a minute got %s and %s, want one current key", oneFirst, a, b)
+		})
+	}
+	open.Wait()
+	if t.Failed() {
+		return
+	}
+	if len(store.rows) != 1 {
+		t.Errorf("got %d first keys, want one", len(store.rows))
+	}
+	for i, r := range rings {
+		token := sign(t, r, currentKID(t, r, c.Now()), exampleLogin())
+		if _, err := rings[1-i].Verify(t.Context(), token, expectLogin()); err != nil {
+			t.Errorf("node %d does not accept the other's token: %v", 1-i, err)
 		}
 	}
 }
@@ -189,10 +184,7 @@ func TestCurrent_rotation(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	r, other := openRing(t, store, c), openRing(t, store, c)
 	first := currentKID(t, r, c.Now())
-	next, err := r.Add(t.Context(), epoch.Add(time.Minute))
-	if err != nil {
-		t.Fatal(err)
-	}
+	next := addKey(t, r, epoch.Add(time.Minute))
 	store.change(func(s *memStore) {
 		s.rows[0].UseUntil = epoch.Add(time.Minute)
 		s.rows[0].KeepUntil = epoch.Add(12 * time.Minute)
@@ -231,9 +223,7 @@ func TestCurrent_clockSteppedBack(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	r := openRing(t, store, c)
 	want := currentKID(t, r, c.Now())
-	if _, err := r.Add(t.Context(), epoch.Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	addKey(t, r, epoch.Add(time.Hour))
 	if got := currentKID(t, r, epoch.Add(-5*time.Minute)); got != want {
 		t.Errorf("got %s, want the key that begins first, %s", got, want)
 	}
@@ -244,11 +234,7 @@ func TestCurrent_equalTimesTieByKID(t *testing.T) {
 	r := openRing(t, store, c)
 	kids := []string{currentKID(t, r, c.Now())}
 	for range 7 {
-		kid, err := r.Add(t.Context(), epoch)
-		if err != nil {
-			t.Fatal(err)
-		}
-		kids = append(kids, kid)
+		kids = append(kids, addKey(t, r, epoch))
 	}
 	want := slices.Min(kids)
 	for range kids { // in whatever order the store returns them
@@ -259,20 +245,62 @@ func TestCurrent_equalTimesTieByKID(t *testing.T) {
 	}
 }
 
+// What is known serves on, except for new tokens: another node may have rotated.
 func TestCurrent_storeGoneForGood(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	r := openRing(t, store, c)
 	want := currentKID(t, r, c.Now())
-	store.change(func(s *memStore) { s.fail = errors.New("gone") })
-	before := store.readCount()
-	c.advance(time.Hour)
-	for range 10 {
-		if got := currentKID(t, r, c.Now()); got != want {
-			t.Errorf("got %s, want %s", got, want)
+	token := sign(t, r, want, exampleLogin())
+	down := errors.New("gone")
+	store.change(func(s *memStore) { s.fail = down })
+	for _, step := range []struct {
+		age   time.Duration
+		want  string
+		err   error
+		reads int
+	}{{29 * time.Second, want, nil, 0}, {31 * time.Second, want, nil, 1}, {59 * time.Second, want, nil, 1}, {time.Hour, "", down, 2}} {
+		c.advance(epoch.Add(step.age).Sub(c.Now()))
+		before := store.readCount()
+		for range 10 {
+			if got, err := r.Current(t.Context(), c.Now()); got != step.want || !errors.Is(err, step.err) {
+				t.Errorf("after %s: got %s, %v; want %s, %v", step.age, got, err, step.want, step.err)
+			}
+		}
+		if got := store.readCount() - before; got != step.reads {
+			t.Errorf("after %s: got %d reads in one instant, want %d", step.age, got, step.reads)
 		}
 	}
-	if got := store.readCount() - before; got != 1 {
-		t.Errorf("got %d reads in one instant, want 1", got)
+	if got := sign(t, r, want, exampleLogin()); got != token {
+		t.Errorf("redelivered %s, want %s", got, token)
+	}
+	if got := jwksKIDs(t, r); !slices.Equal(got, []string{want}) {
+		t.Errorf("published %v, want %s", got, want)
+	}
+	store.change(func(s *memStore) { s.fail = nil })
+	c.advance(time.Second)
+	if got := currentKID(t, r, c.Now()); got != want {
+		t.Errorf("after it came back: got %s, want %s", got, want)
+	}
+}
+
+// Whoever comes while another is reading waits for that, once the keys are too old.
+func TestCurrent_waitsForAReadWhenTheKeysAreTooOld(t *testing.T) {
+	store, c := &memStore{}, newClock()
+	r, other := openRing(t, store, c), openRing(t, store, c)
+	c.advance(time.Hour)
+	next := addKey(t, other, c.Now())
+	r.reading <- struct{}{}
+	got := make(chan string)
+	go func() {
+		kid, err := r.Current(t.Context(), c.Now())
+		if err != nil {
+			t.Error(err)
+		}
+		got <- kid
+	}()
+	r.unlock()
+	if kid := <-got; kid != next {
+		t.Errorf("got %s, want the key of now, %s", kid, next)
 	}
 }
 
@@ -290,9 +318,7 @@ func TestRing_usedByManyWhileItRotates(t *testing.T) {
 		})
 	}
 	for range 10 {
-		if _, err := r.Add(t.Context(), c.Now().Add(time.Minute)); err != nil {
-			t.Error(err)
-		}
+		addKey(t, r, c.Now().Add(time.Minute))
 		if err := other.Reload(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -57,10 +57,7 @@ func TestSign_kidOfAnotherNode(t *testing.T) {
 	if _, err := a.PEM(t.Context(), "made-up"); !errors.Is(err, ErrUnknownKey) {
 		t.Fatalf("made-up kid: got %v, want ErrUnknownKey", err)
 	}
-	kid, err := b.Add(t.Context(), epoch.Add(time.Minute))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kid := addKey(t, b, epoch.Add(time.Minute))
 	if got, want := sign(t, a, kid, exampleLogin()), sign(t, b, kid, exampleLogin()); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -109,9 +106,7 @@ func TestSign_privateHalfGone(t *testing.T) {
 	r := openRing(t, store, c)
 	old := currentKID(t, r, c.Now())
 	token := sign(t, r, old, exampleLogin())
-	if _, err := r.Add(t.Context(), epoch); err != nil {
-		t.Fatal(err)
-	}
+	addKey(t, r, epoch)
 	store.change(func(s *memStore) { s.rows[0].Sealed = nil })
 	if err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)
@@ -136,10 +131,7 @@ func TestSign_unmarshalableClaims(t *testing.T) {
 func TestSign_callerLeavesDuringTheRead(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	a, b := openRing(t, store, c), openRing(t, store, c)
-	kid, err := b.Add(t.Context(), epoch)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kid := addKey(t, b, epoch)
 	ctx, leave := context.WithCancel(t.Context())
 	store.change(func(s *memStore) { s.inRead = leave })
 	if _, err := a.Sign(ctx, kid, "JWT", exampleLogin()); err != nil {

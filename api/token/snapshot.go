@@ -12,14 +12,16 @@ import (
 type snapshot struct {
 	keys  []*key // newest UseFrom first, then by kid
 	byKID map[string]*key
-	read  time.Time
+
+	began, ended time.Time // of reading it, by this machine's clock
+	now          time.Time // the store's time when it ended
 }
 
 // newSnapshot makes stored keys ready, and refuses the ring when one of them is
 // not sound. Its error matches ErrMasterKey when not one private half opened,
 // ErrDamagedKey when others did.
-func newSnapshot(stored []StoredKey, seal sealer, read time.Time) (*snapshot, error) {
-	s := &snapshot{byKID: map[string]*key{}, read: read}
+func newSnapshot(stored []StoredKey, seal sealer) (*snapshot, error) {
+	s := &snapshot{byKID: map[string]*key{}}
 	var opened int
 	var shut *StoredKey
 	for i, row := range stored {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -35,36 +34,43 @@ func (c *clock) advance(d time.Duration) {
 
 // memStore keeps what KeyStore promises, in memory.
 type memStore struct {
-	mu       sync.Mutex
-	rows     []StoredKey
-	reads    int
-	fail     error
-	oneFirst bool   // refuse a second first key
-	inRead   func() // runs after a read has taken its rows
+	mu     sync.Mutex
+	clock  func() time.Time // nil: it stands at the epoch
+	rows   []StoredKey
+	reads  int
+	fail   error
+	inRead func() // runs after a read has taken its rows
 }
 
-func (s *memStore) SigningKeys(ctx context.Context) ([]StoredKey, error) {
+func (s *memStore) SigningKeys(ctx context.Context) ([]StoredKey, time.Time, error) {
 	s.mu.Lock()
 	s.reads++
-	rows, err, inRead := slices.Clone(s.rows), s.fail, s.inRead
+	rows, now, err, inRead := slices.Clone(s.rows), s.now(), s.fail, s.inRead
 	s.mu.Unlock()
 	if inRead != nil {
 		inRead()
 	}
-	return rows, cmp.Or(err, ctx.Err())
+	return rows, now, cmp.Or(err, ctx.Err())
 }
 
-func (s *memStore) AddSigningKey(_ context.Context, k StoredKey) error {
+func (s *memStore) ChangeSigningKeys(_ context.Context, change func(time.Time, []StoredKey) ([]StoredKey, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.oneFirst && len(s.rows) > 0 {
-		return fmt.Errorf("insert: %w", ErrKeyExists)
+	if s.fail != nil {
+		return s.fail
 	}
-	if slices.ContainsFunc(s.rows, func(row StoredKey) bool { return row.KID == k.KID }) {
-		return ErrKeyExists
+	rows, err := change(s.now(), slices.Clone(s.rows))
+	if err == nil {
+		s.rows = rows
 	}
-	s.rows = append(s.rows, k)
-	return s.fail
+	return err
+}
+
+func (s *memStore) now() time.Time {
+	if s.clock == nil {
+		return epoch
+	}
+	return s.clock()
 }
 
 func (s *memStore) readCount() int {
@@ -83,11 +89,31 @@ func sealKey(fill byte) []byte { return bytes.Repeat([]byte{fill}, 32) }
 
 func openRing(t testing.TB, store KeyStore, c *clock) *Ring {
 	t.Helper()
+	if s, ok := store.(*memStore); ok && s.clock == nil {
+		s.clock = c.Now
+	}
 	r, err := Open(t.Context(), store, sealKey(7), c.Now)
 	if err != nil {
 		t.Fatalf("open ring: %v", err)
 	}
 	return r
+}
+
+// addKey adds a key that signs from then on, and ends none.
+func addKey(t testing.TB, r *Ring, from time.Time) (kid string) {
+	t.Helper()
+	k, err := r.seal.generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(_ time.Time, keys []StoredKey) ([]StoredKey, error) { return append(keys, k.from(from)), nil }
+	if err := r.store.ChangeSigningKeys(t.Context(), add); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return k.KID
 }
 
 func currentKID(t testing.TB, r *Ring, now time.Time) string {

@@ -96,6 +96,10 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	return now, fault("read clock", err)
 }
 
+// Reads is how often this store has asked its database something, outside of the
+// transactions that write.
+func (s *Store) Reads() int64 { return s.reads.stacks.runs.Load() }
+
 // WatchForeign calls changed whenever another process may have written to the
 // file, until ctx ends; what this store writes itself does not count. A server is
 // not watched: nodes that share one tell each other (approval.Signals).

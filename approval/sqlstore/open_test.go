@@ -129,26 +129,6 @@ func TestStore_twoProcessesOnOneFile(t *testing.T) {
 	}
 }
 
-func TestSigningKeys_inOrderOfUse(t *testing.T) {
-	f := newFixture(t)
-	at := f.now.Load().Add
-	later := sqlstore.SigningKey{KID: "a", Alg: "ES256", Public: []byte("pub"), Sealed: []byte("sealed"),
-		UseFrom: at(time.Hour), UseUntil: at(2 * time.Hour), KeepUntil: at(3 * time.Hour)}
-	first := sqlstore.SigningKey{KID: "b", Alg: "ES256", Public: []byte("pub"), UseFrom: at(0)}
-	for _, k := range []sqlstore.SigningKey{later, first} {
-		if err := f.AddSigningKey(t.Context(), k); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.AddSigningKey(t.Context(), first); !errors.Is(err, approval.ErrExists) {
-		t.Errorf("add a taken kid = %v, want %v", err, approval.ErrExists)
-	}
-	got, err := f.SigningKeys(t.Context())
-	if d := cmp.Diff([]sqlstore.SigningKey{first, later}, got); d != "" || err != nil {
-		t.Errorf("keys: %v (-want +got):\n%s", err, d)
-	}
-}
-
 func TestSetting_firstValueStandsUntilItIsReplaced(t *testing.T) {
 	f := newFixture(t)
 	if _, err := f.Setting(t.Context(), "a"); !errors.Is(err, approval.ErrNotFound) {

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"iter"
+	"sync/atomic"
 )
 
 // stacks lends stacks to run SQLite on. In Go it needs some 20 KiB, and Go does
@@ -14,6 +15,7 @@ import (
 type stacks struct {
 	free chan *stack // closed after all were ended
 	n    int
+	runs atomic.Int64 // pieces of work since the beginning
 }
 
 // stack is a coroutine between two pieces of work.
@@ -44,6 +46,7 @@ func (s *stacks) do(ctx context.Context, work func()) error {
 			return errClosed
 		}
 		defer func() { s.free <- one }()
+		s.runs.Add(1)
 		one.run(work)
 		return nil
 	case <-ctx.Done():

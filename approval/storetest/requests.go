@@ -103,6 +103,7 @@ func applyVersionMoved(w *world) {
 	denied := w.apply(step(r, approval.Denied, approval.EventDenied))
 	w.refuse(approval.ErrConflict, stale)
 	w.refuse(approval.ErrConflict, step(r, approval.Canceled, approval.EventCanceled))
+	w.refuse(approval.ErrConflict, step(r, approval.Pending, approval.EventOpened)) // what only notes something reverts nothing
 	ahead := denied
 	ahead.Version++
 	w.refuse(approval.ErrConflict, step(ahead, approval.Approved, approval.EventApproved))

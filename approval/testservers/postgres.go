@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"testing"
 )
 
 // Postgres is one running PostgreSQL server.
@@ -26,7 +25,7 @@ const debianFolder = "/usr/lib/postgresql/*/bin"
 
 // StartPostgres makes a fresh cluster of databases and serves it on loopback, with
 // fsync as PostgreSQL comes: on. It ends with the test.
-func StartPostgres(t testing.TB, settings ...string) *Postgres {
+func StartPostgres(t T, settings ...string) *Postgres {
 	t.Helper()
 	initdb := program(t, "initdb", "postgresql", debianFolder)
 	server := program(t, "postgres", "postgresql", debianFolder)
@@ -55,7 +54,7 @@ func StartPostgres(t testing.TB, settings ...string) *Postgres {
 }
 
 // unprivileged is who the server runs as: PostgreSQL refuses to be root.
-func unprivileged(t testing.TB, folder string) *syscall.Credential {
+func unprivileged(t T, folder string) *syscall.Credential {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return nil

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -20,7 +19,7 @@ import (
 const startWithin = 30 * time.Second
 
 // program finds an executable by name, in PATH or in the folders given.
-func program(t testing.TB, name, pkg string, folders ...string) string {
+func program(t T, name, pkg string, folders ...string) string {
 	t.Helper()
 	if path, err := exec.LookPath(name); err == nil {
 		return path
@@ -39,7 +38,7 @@ func program(t testing.TB, name, pkg string, folders ...string) string {
 
 // freePort is a port that nobody listens on, and neither on the one 10,000 above
 // it, which is a Cluster's second one.
-func freePort(t testing.TB) int {
+func freePort(t T) int {
 	t.Helper()
 	for range 100 {
 		port := 20_000 + rand.IntN(20_000) // below the ports that systems hand out by themselves, from 32,768 at the earliest mostly
@@ -61,7 +60,7 @@ func free(port int) bool {
 
 // Process is one server process.
 type Process struct {
-	t     testing.TB
+	t     T
 	name  string
 	args  []string
 	as    *syscall.Credential

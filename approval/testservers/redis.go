@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -43,19 +42,19 @@ func (r *Redis) try(args ...string) (string, error) {
 }
 
 // StartRedis starts a server that keeps nothing on disk. It ends with the test.
-func StartRedis(t testing.TB, options ...string) *Redis {
+func StartRedis(t T, options ...string) *Redis {
 	t.Helper()
 	return startRedis(t, freePort(t), options...)
 }
 
-func startRedis(t testing.TB, port int, options ...string) *Redis {
+func startRedis(t T, port int, options ...string) *Redis {
 	t.Helper()
 	server := program(t, "redis-server", "redis-server")
 	args := []string{server, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "no"}
 	return runRedis(t, port, append(args, options...))
 }
 
-func runRedis(t testing.TB, port int, args []string) *Redis {
+func runRedis(t T, port int, args []string) *Redis {
 	t.Helper()
 	r := &Redis{Port: port, cli: program(t, "redis-cli", "redis-tools")}
 	r.Process = &Process{
@@ -81,7 +80,7 @@ func pings(r *Redis) error {
 
 // Sentinels is a primary, two replicas and three Sentinels that watch them.
 type Sentinels struct {
-	t         testing.TB
+	t         T
 	Servers   []*Redis // the first began as the primary
 	Sentinels []*Redis
 }
@@ -90,7 +89,7 @@ type Sentinels struct {
 const primaryName = "nod"
 
 // StartSentinels starts the set and waits until every Sentinel knows the others.
-func StartSentinels(t testing.TB) *Sentinels {
+func StartSentinels(t T) *Sentinels {
 	t.Helper()
 	s := &Sentinels{t: t}
 	primary := StartRedis(t, "--repl-diskless-sync-delay", "0")
@@ -115,7 +114,7 @@ func StartSentinels(t testing.TB) *Sentinels {
 	return s
 }
 
-func startSentinel(t testing.TB, primary int) *Redis {
+func startSentinel(t T, primary int) *Redis {
 	t.Helper()
 	port := freePort(t)
 	conf := filepath.Join(t.TempDir(), "sentinel.conf")
@@ -165,12 +164,12 @@ func (s *Sentinels) Failover() {
 
 // Cluster is three primaries with all slots between them.
 type Cluster struct {
-	t       testing.TB
+	t       T
 	Servers []*Redis
 }
 
 // StartCluster starts three servers and makes a Cluster of them.
-func StartCluster(t testing.TB) *Cluster {
+func StartCluster(t T) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	var hosts []string
@@ -265,7 +264,7 @@ func (c *Cluster) other(a, b *Redis) *Redis {
 }
 
 // eventually tries until it works or startWithin is over.
-func eventually(t testing.TB, what string, try func() error) {
+func eventually(t T, what string, try func() error) {
 	t.Helper()
 	end := time.Now().Add(startWithin)
 	for {

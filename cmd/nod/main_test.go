@@ -27,7 +27,7 @@ func TestTranscripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mode": scriptMode, "keep": scriptKeep, "serve": scriptServe, "receive": scriptReceive,
+			"mode": scriptMode, "keep": scriptKeep, "serve": scriptServe, "receive": scriptReceive, "published": scriptPublished,
 		},
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -177,17 +178,20 @@ type keys struct {
 	list []token.StoredKey
 }
 
-func (k *keys) SigningKeys(context.Context) ([]token.StoredKey, error) {
+func (k *keys) SigningKeys(context.Context) ([]token.StoredKey, time.Time, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return append([]token.StoredKey(nil), k.list...), nil
+	return slices.Clone(k.list), time.Now(), nil
 }
 
-func (k *keys) AddSigningKey(_ context.Context, s token.StoredKey) error {
+func (k *keys) ChangeSigningKeys(_ context.Context, change func(time.Time, []token.StoredKey) ([]token.StoredKey, error)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.list = append(k.list, s)
-	return nil
+	list, err := change(time.Now(), slices.Clone(k.list))
+	if err == nil {
+		k.list = list
+	}
+	return err
 }
 
 // Log keeps what the server logged.

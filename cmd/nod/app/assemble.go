@@ -93,6 +93,9 @@ func (s *Server) registry() *prometheus.Registry {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "nod_hub_sleepers", Help: "Requests of all faces that sleep in this node's hub.",
 		}, func() float64 { return float64(s.Service.Hub.Sleeping()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "nod_store_reads_total", Help: "Reads that this node asked of its database; those within a write do not count.",
+		}, func() float64 { return float64(s.Store.Reads()) }),
 	)
 	return r
 }

@@ -65,7 +65,7 @@ func (c *Core) fill(ctx context.Context) (err error) {
 	if c.master, err = c.masterKey(ctx); err != nil {
 		return err
 	}
-	c.Ring, err = token.Open(ctx, signingKeys{c.Store}, c.master.derive(forSigningKeys), c.now)
+	c.Ring, err = token.Open(ctx, signingKeys{c.Store}, c.master.derive(forSigningKeys), time.Now)
 	if err != nil {
 		return err
 	}
@@ -90,16 +90,6 @@ func (c *Core) fill(ctx context.Context) (err error) {
 	}
 	c.Directory = approval.NewDirectory(c.Service, c.Store)
 	return nil
-}
-
-// now is the one clock, as far as it can be told: all nodes change signing keys at
-// the same moment.
-func (c *Core) now() time.Time {
-	now, err := c.Store.Now(context.Background())
-	if err != nil {
-		return time.Now()
-	}
-	return now
 }
 
 // masterKey reads the master key. It makes one only where nothing hangs on

@@ -2,11 +2,10 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/nod-auth/nod/api/token"
-	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/sqlstore"
 )
 
@@ -14,19 +13,51 @@ import (
 // the other.
 type signingKeys struct{ store *sqlstore.Store }
 
-func (s signingKeys) SigningKeys(ctx context.Context) ([]token.StoredKey, error) {
+func (s signingKeys) SigningKeys(ctx context.Context) ([]token.StoredKey, time.Time, error) {
 	rows, err := s.store.SigningKeys(ctx)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	now, err := s.store.Now(ctx)
+	return storedKeys(rows), now, err
+}
+
+func (s signingKeys) ChangeSigningKeys(ctx context.Context, change func(time.Time, []token.StoredKey) ([]token.StoredKey, error)) error {
+	return s.store.ChangeSigningKeys(ctx, func(now time.Time, rows []sqlstore.SigningKey) ([]sqlstore.SigningKey, error) {
+		keys, err := change(now, storedKeys(rows))
+		changed := make([]sqlstore.SigningKey, len(keys))
+		for i, k := range keys {
+			changed[i] = sqlstore.SigningKey(k)
+		}
+		return changed, err
+	})
+}
+
+func storedKeys(rows []sqlstore.SigningKey) []token.StoredKey {
 	keys := make([]token.StoredKey, len(rows))
 	for i, row := range rows {
 		keys[i] = token.StoredKey(row)
 	}
-	return keys, err
+	return keys
 }
 
-func (s signingKeys) AddSigningKey(ctx context.Context, k token.StoredKey) error {
-	err := s.store.AddSigningKey(ctx, sqlstore.SigningKey(k))
-	if errors.Is(err, approval.ErrExists) {
-		return fmt.Errorf("%w: %w", token.ErrKeyExists, err)
+// tendEvery is how often signing keys are looked after: within a token.Lead every
+// node has said how long its tokens live.
+const tendEvery = token.Lead / 4
+
+// TendKeys deletes signing keys, and private halves of them, that no token needs
+// any more, until ctx ends. A store that is away is tried again at the next turn.
+func (c *Core) TendKeys(ctx context.Context, log *slog.Logger) error {
+	turn := time.NewTicker(tendEvery)
+	defer turn.Stop()
+	for {
+		if err := c.Ring.Tend(ctx, c.Config.TokenLife); err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "signing keys are looked after later", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-turn.C:
+		}
 	}
-	return err
 }

@@ -84,8 +84,8 @@ func readMasterKey(path string) (masterKey, error) {
 	if err != nil {
 		return masterKey{}, fmt.Errorf("master key: %w", err)
 	}
-	if mode := info.Mode().Perm(); ownerOnly && mode&0o077 != 0 {
-		return masterKey{}, fmt.Errorf("master key %s: others on this machine may use it (mode %04o); run: chmod 600 %s", path, mode, path)
+	if exposed(info) {
+		return masterKey{}, fmt.Errorf("master key %s: others on this machine may use it (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

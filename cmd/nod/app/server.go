@@ -141,6 +141,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group, parts := errgroup.WithContext(parts)
 	group.Go(func() error { return s.Service.Run(parts) })
 	group.Go(func() error { return s.seat.Run(parts) })
+	group.Go(func() error { return s.TendKeys(parts, s.log) })
 	group.Go(func() error { return s.Store.WatchForeign(parts, s.Service.Hub.Resync) })
 	group.Go(func() error { return s.Push.Run(parts, s.Directory) })
 	group.Go(func() error { return serve(s.server, s.public) })

@@ -133,7 +133,11 @@ func (x *exam) sameKeys(ctx context.Context, published string) bool {
 	if x.core == nil {
 		return true
 	}
-	current, err := x.core.Ring.Current(ctx, time.Now())
+	now, err := x.core.Store.Now(ctx)
+	if err != nil {
+		return false
+	}
+	current, err := x.core.Ring.Current(ctx, now)
 	return err == nil && strings.Contains(published, current)
 }
 
