@@ -27,15 +27,18 @@ NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm \
 TEST = TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
 
 # Where goroutines meet is tested with the race detector, which makes a test
-# several times slower; the rest is tested as it is built.
-RACED = ./approval/... ./webauthn/... ./api/... ./push/...
-PLAIN = ./cmd/... ./web/...
+# several times slower; the rest is tested as it is built. What starts many
+# processes is tested alone.
+ALONE = ./web/e2e ./cmd/nod/soak
+RACED = $$(go list ./approval/... ./webauthn/... ./api/... ./push/... | grep -v /mutants)
+PLAIN = $$(go list ./cmd/... ./web/... ./approval/mutants | grep -v -e /e2e -e /soak)
 
 test: needs
 	go vet ./...
 	@status=0; set -x; \
 	$(TEST) -race $(RACED) || status=1; \
 	$(TEST) $(PLAIN) || status=1; \
+	$(TEST) -p 1 $(ALONE) || status=1; \
 	exit $$status
 
 # The same proofs over nodes, at length: an hour.
