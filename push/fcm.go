@@ -121,10 +121,10 @@ func (f *fcm) once(ctx context.Context, message *messaging.Message, call fcmCall
 // about that token, and no other, proves that everything before it is right.
 func (f *fcm) check(ctx context.Context) (says string, err error) {
 	probe := &messaging.Message{Token: "nod-doctor"}
-	if err = f.once(ctx, probe, f.client.SendDryRun); errors.Is(err, ErrGone) {
-		err = nil
+	if err := f.once(ctx, probe, f.client.SendDryRun); err != nil && !errors.Is(err, ErrGone) {
+		return "", err
 	}
-	return "ready: the service account is accepted and may send", err
+	return "ready: the service account is accepted and may send", nil
 }
 
 // fcmAnswer reads what FCM answered
@@ -168,7 +168,7 @@ func fcmAnswer(a *fcmAttempt, err error) error {
 func tokenRefused(err error) bool {
 	// As documented at https://firebase.google.com/docs/cloud-messaging/error-codes.
 	const sentence = "The registration token is not a valid FCM registration token"
-	resp := errorutils.HTTPResponse(err)
+	resp := errorutils.HTTPResponse(err) //nolint:bodyclose // read by the SDK, which kept a copy
 	if resp == nil || !messaging.IsInvalidArgument(err) {
 		return false
 	}

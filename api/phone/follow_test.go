@@ -103,7 +103,7 @@ func TestFollow_hearsHowItEnded(t *testing.T) {
 		"declined": {func(b approval.Begun) {
 			other.call("/phone/requests/decline", map[string]any{"ref": listed(b)}).want(http.StatusOK)
 		}, "denied"},
-		"collected": {func(b approval.Begun) { other.approve(scanned(b), ""); h.collect(b) }, "approved"}, //nolint:errcheck // the state tells
+		"collected": {func(b approval.Begun) { other.approve(scanned(b), ""); h.collect(b) }, "approved"},
 		"taken back": {func(b approval.Begun) {
 			_, err := h.service.InvalidateAll(context.Background(), approval.Target{
 				NamespaceID: h.namespace.ID, UserID: p.user.ID, Kind: approval.Long, Purpose: approval.SignIn,

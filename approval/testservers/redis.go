@@ -243,7 +243,7 @@ func (c *Cluster) owns(r *Redis, slot string) bool {
 			if k, _ := fmt.Sscanf(w, "%d-%d", &first, &last); k == 1 {
 				last = first
 			}
-			fmt.Sscan(slot, &n)
+			_, _ = fmt.Sscan(slot, &n) // a number, see MoveSlot
 			if first <= n && n <= last {
 				return true
 			}

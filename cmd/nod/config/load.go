@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"github.com/nod-auth/nod/approval/sqlstore"
 	"io/fs"
 	"slices"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/nod-auth/nod/approval/sqlstore"
 )
 
 // Faults is everything that is wrong with a configuration, each in one sentence

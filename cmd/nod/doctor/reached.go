@@ -45,7 +45,7 @@ func (x *exam) fetch(ctx context.Context) reply {
 	}
 	var r reply
 	asked := time.Now()
-	answer, body, err := get(ctx, client, x.public+"/livez")
+	answer, body, err := get(ctx, client, x.public+"/livez") //nolint:bodyclose // get did
 	if err != nil {
 		return reply{err: err}
 	}
@@ -57,7 +57,7 @@ func (x *exam) fetch(ctx context.Context) reply {
 	var live struct{ Status string }
 	r.nod = r.status == http.StatusOK && json.Unmarshal(body, &live) == nil && live.Status == "ok"
 	if r.nod {
-		if _, body, err = get(ctx, client, x.public+"/.well-known/jwks.json"); err == nil {
+		if _, body, err = get(ctx, client, x.public+"/.well-known/jwks.json"); err == nil { //nolint:bodyclose // get did
 			r.keys = string(body)
 		}
 	}
