@@ -244,7 +244,7 @@ var errEnded = errors.New("the server ended it")
 // listen is one subscription, from its beginning to its end.
 func (b *Bus) listen(ctx context.Context, wake func(string), resync func()) error {
 	ps := b.open(ctx)
-	defer func() { _ = ps.Close() }() // it is over either way
+	defer func() { _ = ps.Close() }()                         // it is over either way
 	defer context.AfterFunc(ctx, func() { _ = ps.Close() })() // a read does not notice the end of ctx
 	for asked := false; ; {
 		m, err := ps.ReceiveTimeout(ctx, quiet)
