@@ -248,3 +248,11 @@ func newID() string {
 	}
 	return id.String()
 }
+
+// newRequestID draws a UUID at random (RFC 9562, version 4). PostgreSQL's
+// serialisable transactions remember which page of an index they looked at: ids
+// that begin with the time put all requests of the moment on one page, and any two
+// verdicts in each other's way. Measured with three nodes and 8 flows at once, random
+// ones let 1.5 to 2.3 times as many flows through (nodload flows --nodes 3); SQLite
+// does not mind.
+func newRequestID() string { return uuid.NewString() }

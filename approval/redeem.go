@@ -94,7 +94,7 @@ func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, 
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	r := Request{
-		ID: newID(), Face: h.Face, NamespaceID: h.Client.NamespaceID, ClientID: h.Client.ID,
+		ID: newRequestID(), Face: h.Face, NamespaceID: h.Client.NamespaceID, ClientID: h.Client.ID,
 		Purpose: Direct, Context: Context{App: h.Client.Name, Username: u.Username, Address: h.Address},
 		UserID: u.ID, Match: account.MatchNone, CreatedAt: now, Expires: now, State: Approved,
 		Decision: &Decision{By: ByPasskey, UserID: u.ID, PasskeyID: p.PasskeyID, PasskeyName: p.PasskeyName, At: now},

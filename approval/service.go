@@ -163,7 +163,7 @@ func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
 // compose draws the ids and codes of a new request.
 func (s *Service) compose(a Ask, shown Context, now time.Time) Begun {
 	r := Request{
-		ID: newID(), Face: a.Face, NamespaceID: a.Client.NamespaceID, ClientID: a.Client.ID,
+		ID: newRequestID(), Face: a.Face, NamespaceID: a.Client.NamespaceID, ClientID: a.Client.ID,
 		Purpose: a.Purpose, Context: shown, Audience: a.Audience, TokenNeeded: a.Client.RequireWaitToken,
 		UserID: a.User.ID, Match: a.Client.Match, CodeKind: a.Kind,
 		CreatedAt: now, Expires: now.Add(s.Lives[a.Kind]),
