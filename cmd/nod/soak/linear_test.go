@@ -48,9 +48,14 @@ func (l linear) step(in asked, out heard) []linear {
 	var is []linear
 	if l.state == "pending" && in.mayEnd { // time may act first
 		is = l.expire().judge(in, out)
+		// A backend that comes too late is told so, and that is not written down: until
+		// somebody does, a backend can still take the request back.
+		if in.verb == authorizes && out.outcome == expired {
+			is = append(is, l)
+		}
 	}
 	if l.state == "pending" && in.hasEnded && in.verb != invalidates && out.outcome != unknown {
-		return is // a backend may take back what has run out and was not noted yet
+		return is
 	}
 	return append(is, l.judge(in, out)...)
 }
