@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path"
 	"slices"
@@ -108,12 +109,16 @@ func runWorker(t *testing.T, messages, paths []string) (shown []notification, op
 	return did.Shown, did.Opened
 }
 
-// node finds Node.js, or skips the test.
+// node finds Node.js, or skips the test; where nothing may be skipped it fails.
 func node(t *testing.T) string {
 	t.Helper()
 	found, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("node is not installed: scripts are not run")
+	switch {
+	case err == nil:
+	case os.Getenv("TEST_REQUIRE_ALL") == "1":
+		t.Fatal("TEST_REQUIRE_ALL is set, and there is no node: install Debian's package nodejs")
+	default:
+		t.Skip("there is no node, so scripts are not run: install Debian's package nodejs, or run make test")
 	}
 	return found
 }

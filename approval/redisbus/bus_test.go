@@ -1,7 +1,6 @@
 package redisbus_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -25,16 +24,39 @@ type node struct {
 	t      *testing.T
 	wakes  chan string
 	resync chan struct{}
+	log    chan string // its lines: what it notices is the signal to wait for
+}
+
+// Write takes a line of the node's log.
+func (n *node) Write(line []byte) (int, error) {
+	n.log <- string(line)
+	return len(line), nil
+}
+
+// says waits for a line of the node's log.
+func (n *node) says(text string) {
+	n.t.Helper()
+	for {
+		select {
+		case line := <-n.log:
+			if strings.Contains(line, text) {
+				return
+			}
+		case <-time.After(within):
+			n.t.Fatalf("the node does not say %q", text)
+		}
+	}
 }
 
 // startNode runs a Bus until the test ends, and waits for its first subscription.
 func startNode(t *testing.T, url string) *node {
 	t.Helper()
-	bus, err := redisbus.New(url, localbus.NewPacer(), slog.New(slog.DiscardHandler))
+	n := &node{t: t, wakes: make(chan string, 100_000), resync: make(chan struct{}, 1000), log: make(chan string, 1000)}
+	bus, err := redisbus.New(url, localbus.NewPacer(), slog.New(slog.NewTextHandler(n, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{Bus: bus, t: t, wakes: make(chan string, 100_000), resync: make(chan struct{}, 1000)}
+	n.Bus = bus
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -117,31 +139,52 @@ func TestBus_looksAgain_after_its_connection_was_killed(t *testing.T) {
 	}
 }
 
+// reaches waits until a wake of a travels to b: as such, or, when a connection that
+// had died first had to be noticed, as the word to look at everything.
+func reaches(a, b *node) {
+	b.t.Helper()
+	for len(b.resync) > 0 {
+		<-b.resync
+	}
+	a.Wake("r")
+	select {
+	case <-b.wakes:
+	case <-b.resync:
+	case <-time.After(within):
+		b.t.Fatal("a wake did not arrive")
+	}
+}
+
 func TestBus_recovers_from_a_server_that(t *testing.T) {
-	for name, hurt := range map[string]func(r *testservers.Redis){
-		"was restarted": func(r *testservers.Redis) { r.Kill(); r.Start() },
-		"was frozen": func(r *testservers.Redis) {
+	for name, hurt := range map[string]func(r *testservers.Redis, a, b *node){
+		"was restarted": func(r *testservers.Redis, a, b *node) { r.Kill(); r.Start() },
+		"was frozen": func(r *testservers.Redis, a, b *node) {
 			r.Freeze()
-			time.Sleep(3 * time.Second) // longer than the bus is patient: what is tested is real time
+			for _, n := range []*node{a, b} {
+				n.says("redis ended the subscription")
+				if n.Health() == nil {
+					n.t.Error("healthy while Redis is frozen")
+				}
+			}
 			r.Thaw()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := testservers.StartRedis(t)
 			a, b := startNode(t, r.URL()), startNode(t, r.URL())
-			hurt(r)
+			for _, n := range []*node{a, b} {
+				n.says("redis carries wakes") // of the start
+			}
+			hurt(r, a, b)
 			back := time.Now()
-			for b.Health() != nil || a.Health() != nil {
-				if time.Since(back) > within {
-					t.Fatalf("still hurt after %s: %v, %v", within, a.Health(), b.Health())
-				}
-				a.Wake("probe")
-				time.Sleep(10 * time.Millisecond)
+			for _, n := range []*node{a, b} {
+				n.says("redis carries wakes")
 			}
 			t.Logf("recovered %s after the server was back", time.Since(back).Round(time.Millisecond))
-			b.resynced("after the recovery")
-			a.Wake("r")
-			b.hears("r")
+			reaches(a, b)
+			if a.Health() != nil || b.Health() != nil {
+				t.Errorf("afterwards: %v, %v", a.Health(), b.Health())
+			}
 		})
 	}
 }
@@ -174,15 +217,14 @@ func TestBus_wake_never_blocks_while_redis_is_frozen(t *testing.T) {
 func TestBus_follows_a_failover(t *testing.T) {
 	s := testservers.StartSentinels(t)
 	a, b := startNode(t, s.URL()), startNode(t, s.URL())
-	s.Failover()
-	b.resynced("after the failover")
-	end := time.Now().Add(within)
-	for time.Now().Before(end) && (a.Health() != nil || b.Health() != nil) {
-		a.Wake("probe")
-		time.Sleep(20 * time.Millisecond)
+	for _, n := range []*node{a, b} {
+		n.says("redis carries wakes") // of the start
 	}
-	a.Wake("r")
-	b.hears("r")
+	s.Failover()
+	for _, n := range []*node{a, b} {
+		n.says("redis carries wakes")
+	}
+	reaches(a, b)
 }
 
 func TestBus_follows_a_slot_that_moves(t *testing.T) {
@@ -197,44 +239,9 @@ func TestBus_follows_a_slot_that_moves(t *testing.T) {
 	}
 }
 
-// logged keeps what is logged.
-type logged struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = append(l.text, b...)
-	return len(b), nil
-}
-
-func (l *logged) has(s string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Contains(l.text, []byte(s))
-}
-
 func TestBus_warns_of_a_server_that_evicts(t *testing.T) {
 	r := testservers.StartRedis(t, "--maxmemory-policy", "allkeys-lru")
-	out := &logged{}
-	bus, err := redisbus.New(r.URL(), localbus.NewPacer(), slog.New(slog.NewTextHandler(out, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = bus.Run(ctx, func(string) {}, func() {}) })
-	for end := time.Now().Add(within); !out.has("set maxmemory-policy noeviction") && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	stop()
-	running.Wait()
-	bus.Close()
-	if !out.has("set maxmemory-policy noeviction") {
-		t.Errorf("no warning in:\n%s", out.text)
-	}
+	startNode(t, r.URL()).says("set maxmemory-policy noeviction")
 }
 
 func TestBus_paces_over_all_nodes(t *testing.T) {
