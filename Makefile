@@ -27,10 +27,9 @@ NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm \
 TEST = TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
 
 # Where goroutines meet is tested with the race detector, which makes a test
-# several times slower; the rest is tested as it is built. What starts browsers is
-# tested alone. The proofs over several nodes are make soak's: they take minutes
-# even in their short form.
-ALONE = ./web/e2e
+# several times slower; the rest is tested as it is built. What starts browsers, or
+# several nodes that things are done to, is tested alone.
+ALONE = ./web/e2e ./cmd/nod/soak
 RACED = $$(go list ./approval/... ./webauthn/... ./api/... ./push/... | grep -v /mutants)
 PLAIN = $$(go list ./cmd/... ./web/... ./approval/mutants | grep -v -e /e2e -e /soak)
 
@@ -39,10 +38,10 @@ test: needs
 	@status=0; set -x; \
 	$(TEST) -race $(RACED) || status=1; \
 	$(TEST) $(PLAIN) || status=1; \
-	$(TEST) $(ALONE) || status=1; \
+	$(TEST) -p 1 $(ALONE) || status=1; \
 	exit $$status
 
-# The proofs over several nodes: three minutes, or with NOD_SOAK=1 hours.
+# The proofs over several nodes: three minutes as in make test, or with NOD_SOAK=1 two hours.
 soak: needs
 	TEST_REQUIRE_ALL=1 go test -count=1 -timeout 4h -v ./cmd/nod/soak
 

@@ -32,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nod-auth/nod/api/native"
+	"github.com/nod-auth/nod/api/oauth"
 	"github.com/nod-auth/nod/api/phone"
 	"github.com/nod-auth/nod/api/token"
 	"github.com/nod-auth/nod/api/wire"
@@ -48,6 +49,7 @@ type Accounts interface {
 	account.Passkeys
 	account.Phones
 	account.Clients
+	account.Devices
 	account.Sessions
 	account.Invitations
 	approval.Journal
@@ -74,7 +76,9 @@ type Config struct {
 	Ceremonies *webauthn.Ceremonies
 	Ring       *token.Ring
 	Pages      *web.Pages
-	Push       phone.Push // nil: this server reaches no phone
+	Push       phone.Push    // nil: this server reaches no phone
+	Answers    oauth.Answers // nil: nobody is told of verdicts: no ping mode, no Keycloak channel
+	NonceKey   []byte        // 32 bytes, derived from the master key: makes DPoP nonces
 	Pacer      approval.Pacer
 	Ready      func(context.Context) error // nil while requests can be served
 	Parts      func() map[string]error     // how the parts are that requests can do without; nil: there are none
@@ -112,7 +116,7 @@ func (c Config) engine() (*gin.Engine, error) {
 
 	e.GET("/livez", adapt(s.live))
 	e.GET("/readyz", adapt(s.ready))
-	e.GET("/.well-known/jwks.json", adapt(s.jwks))
+	e.GET("/.well-known/jwks.json", adapt(oauth.Keys(c.Ring)))
 	e.GET("/.well-known/webauthn", adapt(s.relatedOrigins))
 	e.GET("/docs", adapt(s.docs))
 	e.GET(stylePath, adapt(s.docsStyle))
@@ -130,6 +134,15 @@ func (c Config) engine() (*gin.Engine, error) {
 	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /enrol, /passkeys, /notifications, /activity, /phone, /sw.js
 		PublicURL: c.PublicURL, Service: c.Service, Directory: c.Directory, Accounts: c.Accounts,
 		Ceremonies: c.Ceremonies, Pages: c.Pages, Push: c.Push, Gate: gate, Pacer: c.Pacer,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	err = oauth.Mount(e, oauth.Config{ // see its routes: /oauth, /.well-known/openid-configuration, /keycloak
+		Issuer: c.PublicURL, Service: c.Service, Directory: c.Directory, Accounts: c.Accounts, Ring: c.Ring,
+		Gate: gate, Pacer: c.Pacer, Answers: c.Answers, NonceKey: c.NonceKey,
+		MaxWaitsPerClient: c.MaxWaitsPerClient, MaxWaitsPerAddress: c.MaxWaitsPerAddress, Metrics: c.Metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -195,3 +208,7 @@ func headAsGet(next http.Handler) http.Handler {
 type unpaced struct{}
 
 func (unpaced) Take(context.Context, string, int, time.Duration) time.Duration { return 0 }
+
+func (unpaced) Note(_ context.Context, _ string, _ time.Duration, next func([]byte) []byte) {
+	next(nil)
+}

@@ -148,21 +148,39 @@ func TestRelatedOrigins_areThoseOutsideTheDomain(t *testing.T) {
 	}
 }
 
-func TestKeys_arePublished(t *testing.T) {
+func TestKeys_arePublishedAtBothPaths(t *testing.T) {
 	h := open(t)
 	var set struct {
-		Keys []struct{ Kid, Kty, Crv, X, Y, D string }
+		Keys []struct{ Kid, Kty, Alg, D string }
 	}
-	h.Do(apitest.Call{Path: "/.well-known/jwks.json"}).Want(http.StatusOK).Into(&set)
-	if len(set.Keys) != 1 || set.Keys[0].D != "" || set.Keys[0].Kid == "" {
-		t.Errorf("got %+v, want one public key", set.Keys)
+	r := h.Do(apitest.Call{Path: "/.well-known/jwks.json"}).Want(http.StatusOK)
+	r.Into(&set)
+	algs := make([]string, len(set.Keys))
+	for i, k := range set.Keys {
+		algs[i] = k.Kty + " " + k.Alg
+		if k.D != "" || k.Kid == "" {
+			t.Errorf("got %+v, want a public key with a name", k)
+		}
+	}
+	slices.Sort(algs)
+	if diff := cmp.Diff([]string{"EC ES256", "RSA RS256"}, algs); diff != "" {
+		t.Errorf("want (-) got (+):\n%s", diff)
+	}
+	o := h.Do(apitest.Call{Path: "/oauth/jwks.json"}).Want(http.StatusOK)
+	if o.Text != r.Text {
+		t.Errorf("got %s at /oauth/jwks.json, want %s", o.Text, r.Text)
+	}
+	for _, name := range []string{"Content-Type", "Cache-Control", "Access-Control-Allow-Origin", "Cross-Origin-Resource-Policy"} {
+		if got, want := o.Header.Get(name), r.Header.Get(name); got != want || got == "" {
+			t.Errorf("%s: got %q at /oauth/jwks.json, want %q", name, got, want)
+		}
 	}
 }
 
 func TestDocs_workOffline(t *testing.T) {
 	h := open(t)
 	r := h.Do(apitest.Call{Path: "/docs", Header: map[string]string{"Accept": "text/html"}}).Want(http.StatusOK)
-	for _, want := range []string{"/authenticate/code/wait", "codes.generate", "Generate a code", "approval_url"} {
+	for _, want := range []string{"/authenticate/code/wait", "codes.generate", "Generate a code", "approval_url", "/oauth/token", "client authentication", "user_code=FZDK-QWLN"} {
 		if !strings.Contains(r.Text, want) {
 			t.Errorf("the page does not mention %s", want)
 		}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/nod-auth/nod/api/token"
 	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/web"
@@ -80,22 +78,6 @@ func (s shared) noMethod(*gin.Context) error {
 		Status: http.StatusMethodNotAllowed, Code: "operation_not_allowed",
 		Message: "This address does not take this method.",
 	}
-}
-
-// cacheKeys lets verifiers keep the keys as long as the ring counts on.
-var cacheKeys = fmt.Sprintf("public, max-age=%d", int(token.CacheFor.Seconds()))
-
-// jwks publishes the signing keys (RFC 7517). They may be cached:
-// the ring announces a new key longer before it signs.
-func (s shared) jwks(c *gin.Context) error {
-	keys, err := s.Ring.JWKS(c.Request.Context())
-	if err != nil {
-		return err
-	}
-	c.Header("Cache-Control", cacheKeys)
-	c.Header("Cross-Origin-Resource-Policy", "cross-origin")
-	c.Data(http.StatusOK, "application/json", keys)
-	return nil
 }
 
 // relatedOrigins lists the clients' origins outside the RP ID's domain, where

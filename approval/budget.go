@@ -68,11 +68,16 @@ func (s *Service) byCode(ctx context.Context, namespaceID, userID string, kind C
 	return s.guess(ctx, k, budgets)
 }
 
+// guess and find are the only frames of a wait with whole requests in them: inlined,
+// they would lie in their callers' side by side (see Collect).
+//
+//go:noinline
 func (s *Service) guess(ctx context.Context, k Key, budgets []Budget) (*Request, error) {
 	r, err := s.Store.Guess(ctx, k, budgets)
 	return &r, err
 }
 
+//go:noinline
 func (s *Service) find(ctx context.Context, k Key) (*Request, error) {
 	r, err := s.Store.Find(ctx, k)
 	return &r, err

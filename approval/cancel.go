@@ -21,7 +21,8 @@ func (s *Service) InvalidateAll(ctx context.Context, t Target, with ...Effect) (
 	return s.Store.Now(ctx)
 }
 
-// Cancel takes back the request that the holder holds: the new device gave up.
+// Cancel takes back the request that the holder holds: the new device gave up. What
+// has ended stays as it ended, and what ran out meanwhile has run out.
 func (s *Service) Cancel(ctx context.Context, h Holder, p Purpose) error {
 	found, err := s.held(ctx, &h, p)
 	if err != nil {

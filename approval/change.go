@@ -66,6 +66,9 @@ const (
 	EventLapsed       EventName = "request.lapsed"
 	EventRedeemed     EventName = "request.redeemed"
 	EventGrantRevoked EventName = "grant.revoked"
+	EventBound        EventName = "request.bound"    // to a key of the new device
+	EventLost         EventName = "grant.lost"       // the server saw the reply fail
+	EventReminted     EventName = "request.reminted" // in the place of what was lost
 
 	EventSignedIn         EventName = "session.started"
 	EventUserCreated      EventName = "user.created"
@@ -83,7 +86,10 @@ const (
 	EventClientCreated    EventName = "client.created"
 	EventClientKeyAdded   EventName = "client.key_added"
 	EventClientKeyRemoved EventName = "client.key_removed"
+	EventClientSecretSet  EventName = "client.secret_changed"
 	EventClientDeleted    EventName = "client.deleted"
+	EventUserCodeSet      EventName = "user.code_set"
+	EventDeviceRevoked    EventName = "device.revoked" // Detail says why
 
 	// Of the keys that sign tokens; Detail is the kid.
 	EventKeyAdded   EventName = "key.added"
@@ -166,6 +172,19 @@ type (
 	SpendInvitation struct{ Hash []byte }
 	// EndSessions signs a user out everywhere.
 	EndSessions struct{ UserID string }
+	// SetUserCode replaces a user's CIBA code, with nil there is none; ErrNotFound.
+	SetUserCode struct {
+		ID   string
+		Hash []byte
+	}
+	// AddDevice stores what was signed in, ErrExists when its id is taken. SetDevice
+	// writes the next version of one whose version was From, ErrConflict when it is
+	// another by now.
+	AddDevice struct{ Device account.Device }
+	SetDevice struct {
+		From int64
+		Is   account.Device
+	}
 	// AddNamespace is a no-op when the name exists.
 	AddNamespace struct{ Namespace account.Namespace }
 	// AddClient, AddClientKey (ErrTooMany above account.MaxClientKeys) and
@@ -173,6 +192,12 @@ type (
 	AddClient    struct{ Client account.Client }
 	AddClientKey struct{ Key account.ClientKey }
 	DeleteClient struct{ ID string }
+	// SetClientSecret replaces the hash of an OAuth client's secret; ErrNotFound when
+	// there is no such client, or it is not registered with OAuth.
+	SetClientSecret struct {
+		ClientID string
+		Hash     []byte
+	}
 	// RemoveClientKey ends one key; ErrNotFound when the client has no such key.
 	RemoveClientKey struct{ ClientID, ID string }
 )
@@ -196,10 +221,14 @@ func (DeleteUser) effect()       {}
 func (AddInvitation) effect()    {}
 func (SpendInvitation) effect()  {}
 func (EndSessions) effect()      {}
+func (SetUserCode) effect()      {}
+func (AddDevice) effect()        {}
+func (SetDevice) effect()        {}
 func (AddNamespace) effect()     {}
 func (AddClient) effect()        {}
 func (AddClientKey) effect()     {}
 func (DeleteClient) effect()     {}
+func (SetClientSecret) effect()  {}
 func (RemoveClientKey) effect()  {}
 
 // Box keeps single-use keys of different kinds apart.
@@ -209,16 +238,19 @@ type Box string
 const (
 	BoxNonce    Box = "nonce"    // of service tokens: client id, space, nonce
 	BoxCeremony Box = "ceremony" // of passkey ceremonies: the ceremony's id
+	BoxJWT      Box = "jwt"      // of JWTs that work once: what they are for, whose they are, their jti
 )
 
 // Topic says who delivers an outbox row.
 type Topic string
 
 // The topics: a prompt for a new request, keyed by its id; a Notice (its JSON is
-// the body) for a user, keyed by theirs.
+// the body) for a user, keyed by theirs; the verdict for a server that asked to be
+// told (Request.AnswerTo), keyed by the request's id.
 const (
 	TopicPrompt Topic = "prompt"
 	TopicNotice Topic = "notice"
+	TopicAnswer Topic = "answer"
 )
 
 // Receipt is the evidence of an approval: what was shown, and the passkey's

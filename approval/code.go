@@ -27,21 +27,32 @@ const (
 	Phrase CodeKind = "phrase"
 )
 
-// CodeKinds lists every kind.
+// The kinds of the standard faces: what a device polls with (device_code of RFC
+// 8628, auth_req_id of CIBA), 256 bits, and the user code that a person types,
+// eight of twenty letters (RFC 8628 section 6.1).
+const (
+	PollCode CodeKind = "poll"
+	UserCode CodeKind = "user"
+)
+
+// CodeKinds lists the kinds of the native contract.
 var CodeKinds = []CodeKind{Short, Long, Phrase}
 
-// Known says whether k is a kind nod has.
+// Known says whether k is a kind of the native contract.
 func (k CodeKind) Known() bool { return slices.Contains(CodeKinds, k) }
 
 // Guessable says whether a wrong code costs a try: a short code has 20 bits
-// (10^6) and a phrase 51 (7776^4), a long one 192.
-func (k CodeKind) Guessable() bool { return k == Short || k == Phrase }
+// (10^6), a user code 34 (20^8) and a phrase 51 (7776^4), a long one 192 and a
+// polled one 256.
+func (k CodeKind) Guessable() bool { return k == Short || k == Phrase || k == UserCode }
 
 // DefaultLives is how long a code of each kind lives (native contract, "Codes").
 var DefaultLives = map[CodeKind]time.Duration{
 	Short:  3 * time.Minute,
 	Long:   10 * time.Minute,
 	Phrase: 10 * time.Minute,
+
+	PollCode: account.DefaultDeviceCodeLife,
 }
 
 const (
@@ -50,6 +61,9 @@ const (
 	longChars    = 32 // of base64url: 24 * 8 / 6
 	phraseWords  = 4
 	wordListSize = 7776 // 6^5, the EFF large list
+
+	userLetters   = "BCDFGHJKLMNPQRSTVWXZ" // RFC 8628 section 6.1: no vowels, so no words; no digits to mistake
+	userCodeChars = 8
 )
 
 // Codes derives and recognises codes and match numbers with one secret key.
@@ -87,6 +101,10 @@ func (c *Codes) Code(kind CodeKind, requestID string) account.Secret {
 		return account.Secret(digits(b))
 	case Phrase:
 		return account.Secret(words(b))
+	case UserCode:
+		return account.Secret(letters(b))
+	case PollCode:
+		return account.Secret(base64.RawURLEncoding.EncodeToString(b))
 	default:
 		return account.Secret(base64.RawURLEncoding.EncodeToString(b[:longBytes]))
 	}
@@ -116,8 +134,12 @@ func (c *Codes) Choices(r Request) []string {
 }
 
 // Hash is what is stored of a code. It is bound to the user and the kind, so
-// that a code is only ever found inside one named user's own set.
+// that a code is only ever found inside one named user's own set. Codes of the
+// standard faces are found without a user's name, whomever they are for.
 func (c *Codes) Hash(namespaceID, userID string, kind CodeKind, text string) []byte {
+	if kind == PollCode || kind == UserCode {
+		userID = ""
+	}
 	return c.prf("hash", namespaceID, userID, string(kind), normalise(kind, text))
 }
 
@@ -127,12 +149,14 @@ func (c *Codes) Blind(label, text string) string {
 	return label + ":" + base64.RawURLEncoding.EncodeToString(c.prf("blind", label, text)[:18])
 }
 
-// KindOf tells what somebody typed: six digits are short, words a phrase,
-// anything else long. A long code has no white space and always longChars
-// characters.
+// KindOf tells what somebody typed: six digits are short, eight letters a user
+// code, words a phrase, anything else long. A phrase has at least twelve letters;
+// a long code has no white space and always longChars characters.
 func KindOf(text string) CodeKind {
 	text = strings.TrimSpace(text)
 	switch t := normalise(Short, text); {
+	case len(t) == userCodeChars && strings.Trim(strings.ToUpper(t), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "":
+		return UserCode
 	case len(t) == shortDigits && strings.Trim(t, "0123456789") == "":
 		return Short
 	case strings.ContainsFunc(text, unicode.IsSpace), len(text) != longChars && strings.Contains(text, "-"):
@@ -142,8 +166,8 @@ func KindOf(text string) CodeKind {
 	}
 }
 
-// normalise undoes what people do when they type: spaces and dashes in digits,
-// case and spacing in phrases. A long code is copied, never typed.
+// normalise undoes what people do when they type: spaces and dashes in digits and
+// letters, case and spacing in phrases. A long code is copied, never typed.
 func normalise(kind CodeKind, text string) string {
 	switch kind {
 	case Short:
@@ -151,19 +175,34 @@ func normalise(kind CodeKind, text string) string {
 	case Phrase:
 		// without any separator: "words are space-insensitive"
 		return strings.Join(strings.FieldsFunc(strings.ToLower(text), separator), "")
+	case UserCode:
+		return strings.Join(strings.FieldsFunc(strings.ToUpper(text), separator), "")
 	default:
 		return strings.TrimSpace(text)
 	}
 }
 
-func separator(r rune) bool {
-	return r == ' ' || r == '-' || r == '\t' || r == '\n' || r == '\r' || r == '\u00a0'
-}
+// separator is everything that no code is made of: spaces, dashes of any length,
+// the full stop behind the sentence that a code was copied from.
+func separator(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
 // digits reduces 64 random bits modulo 10^6; the bias is below 10^6/2^64, under
 // one part in 10^13.
 func digits(b []byte) string {
 	return fmt.Sprintf("%0*d", shortDigits, binary.BigEndian.Uint64(b)%1_000_000)
+}
+
+// letters writes eight of userLetters as XXXX-XXXX. 32 bits modulo 20: bias below
+// 20/2^32 for each.
+func letters(b []byte) string {
+	out := make([]byte, 0, userCodeChars+1)
+	for i := range userCodeChars {
+		if i == userCodeChars/2 {
+			out = append(out, '-')
+		}
+		out = append(out, userLetters[binary.BigEndian.Uint32(b[i*4:])%uint32(len(userLetters))])
+	}
+	return string(out)
 }
 
 func words(b []byte) string {

@@ -30,6 +30,8 @@ func TestCodes_have_the_contract_s_form(t *testing.T) {
 		Short:  regexp.MustCompile(`^[0-9]{6}$`),
 		Long:   regexp.MustCompile(`^[A-Za-z0-9_-]{32}$`),
 		Phrase: regexp.MustCompile(`^[a-z-]+( [a-z-]+){3}$`),
+		// RFC 8628 section 6.1
+		UserCode: regexp.MustCompile(`^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$`),
 	}
 	for kind, form := range forms {
 		seen := map[string]bool{}
@@ -53,6 +55,80 @@ func TestCodes_long_carries_24_bytes(t *testing.T) {
 	b, err := base64.RawURLEncoding.DecodeString(testCodes(t).Code(Long, "r").Reveal())
 	if err != nil || len(b) != 24 {
 		t.Errorf("got %d bytes, %v", len(b), err)
+	}
+}
+
+func TestCodes_polled_carry_256_bits(t *testing.T) {
+	b, err := base64.RawURLEncoding.DecodeString(testCodes(t).Code(PollCode, "r").Reveal())
+	if err != nil || len(b) != 32 {
+		t.Errorf("got %d bytes, %v", len(b), err)
+	}
+	if testCodes(t).Code(PollCode, "r") == testCodes(t).Code(PollCode, "s") {
+		t.Error("codes of different requests agree")
+	}
+}
+
+// A code of the standard faces is found whomever it is for, and only as what it is.
+func TestCodes_of_the_standard_faces_are_bound_to_namespace_and_kind_alone(t *testing.T) {
+	c := testCodes(t)
+	for _, kind := range []CodeKind{PollCode, UserCode} {
+		ref := c.Hash("n", "", kind, "BCDF-GHJK")
+		if !bytes.Equal(ref, c.Hash("n", "u", kind, "BCDF-GHJK")) {
+			t.Errorf("%s: it counts for whom", kind)
+		}
+		for name, other := range map[string][]byte{
+			"namespace": c.Hash("m", "", kind, "BCDF-GHJK"), "kind": c.Hash("n", "", Phrase, "BCDF-GHJK"), "text": c.Hash("n", "", kind, "BCDF-GHJL"),
+		} {
+			if bytes.Equal(ref, other) {
+				t.Errorf("%s: the %s does not count", kind, name)
+			}
+		}
+	}
+	if bytes.Equal(c.Hash("n", "", PollCode, "BCDF-GHJK"), c.Hash("n", "", UserCode, "BCDF-GHJK")) {
+		t.Error("a user code is a device code")
+	}
+}
+
+func TestKindOf_tells_what_was_typed(t *testing.T) {
+	for text, want := range map[string]CodeKind{
+		"BCDF-GHJK": UserCode, "bcdfghjk": UserCode, " bcdf ghjk ": UserCode, "BCDF–GHJK": UserCode, "BCDF.GHJK.": UserCode,
+		"b-c-d-f-g-h-j-k": UserCode, "AEIOUAEI": UserCode, // no vowels in ours: it will not be found
+		"123456": Short, "123 456": Short, "123-456": Short, "12345678": Long,
+		"BCDF-GHJ1": Phrase, "acid bald cave duck": Phrase, "acid-bald-cave-duck": Phrase,
+		"abcdefghijklmnopqrstuvwxyz012345": Long, "BCDFGHJ": Long, "": Long,
+	} {
+		if got := KindOf(text); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+// The shortest phrase is longer than a user code, so that neither is taken for the
+// other.
+func TestKindOf_phrases_are_longer_than_user_codes(t *testing.T) {
+	list, shortest := diceware.WordListEffLarge(), 100
+	for n := range wordListSize {
+		shortest = min(shortest, len(list.WordAt(dice(n))))
+	}
+	if got := phraseWords * shortest; got <= userCodeChars {
+		t.Errorf("a phrase has %d letters at least, a user code %d", got, userCodeChars)
+	}
+}
+
+func TestUserCodes_use_their_letters_evenly(t *testing.T) {
+	c, n := testCodes(t), map[rune]int{}
+	for range 1000 {
+		for _, r := range c.Code(UserCode, uuid.NewString()).Reveal() {
+			n[r]++
+		}
+	}
+	if len(n) != len(userLetters)+1 || n['-'] != 1000 {
+		t.Fatalf("got %d different characters, %d dashes; want %d letters and a dash in each", len(n), n['-'], len(userLetters))
+	}
+	for r, got := range n { // 8000 draws of 20: 400 expected, standard deviation 19.5
+		if r != '-' && (got < 280 || got > 520) {
+			t.Errorf("%c comes %d times, want about 400", r, got)
+		}
 	}
 }
 
@@ -81,6 +157,9 @@ func TestCodes_are_recognised_as_people_type_them(t *testing.T) {
 		{Phrase, "acid bald cave duck", "acidbaldcaveduck"},
 		{Phrase, "acid yo-yo cave duck", "acid yo yo cave-duck"},
 		{Long, "aB3_-x", "aB3_-x\n"},
+		{UserCode, "BCDF-GHJK", "bcdfghjk"},
+		{UserCode, "BCDF-GHJK", " b c d f – g h j k."},
+		{UserCode, "BCDF-GHJK", "BCDF\u00a0GHJK\u200b"},
 	} {
 		if !bytes.Equal(c.Hash("n", "u", tc.kind, tc.shown), c.Hash("n", "u", tc.kind, tc.typed)) {
 			t.Errorf("%s: %q is not recognised as %q", tc.kind, tc.typed, tc.shown)
@@ -155,7 +234,10 @@ func TestSecrets_never_print(t *testing.T) {
 
 func TestRecord_differs_with_every_field_that_is_shown(t *testing.T) {
 	base := inState(Pending)
-	base.Context = Context{App: "a", Username: "u", DeviceName: "d", BindingMessage: "b", Address: "1", Place: "p", Country: "DE", UserAgent: "x"}
+	base.Context = Context{
+		App: "a", Username: "u", DeviceName: "d", BindingMessage: "b", Address: "1", Place: "p", Country: "DE", UserAgent: "x",
+		Scopes: []account.ScopeText{{Scope: "s", Says: "w"}}, Details: []byte(`[{"type":"t"}]`),
+	}
 	ref := Record(base, "u1", Scanned, Approve)
 	changed := map[string]func(*Request){
 		"id":        func(r *Request) { r.ID += "x" },
@@ -172,6 +254,10 @@ func TestRecord_differs_with_every_field_that_is_shown(t *testing.T) {
 		"place":     func(r *Request) { r.Context.Place += "x" },
 		"country":   func(r *Request) { r.Context.Country += "x" },
 		"agent":     func(r *Request) { r.Context.UserAgent += "x" },
+		"scope":     func(r *Request) { r.Context.Scopes = []account.ScopeText{{Scope: "s2", Says: "w"}} },
+		"words":     func(r *Request) { r.Context.Scopes = []account.ScopeText{{Scope: "s", Says: "w2"}} },
+		"no scopes": func(r *Request) { r.Context.Scopes = nil },
+		"details":   func(r *Request) { r.Context.Details = []byte(`[{"type":"u"}]`) },
 		"expiry":    func(r *Request) { r.Expires = r.Expires.Add(1000) },
 	}
 	for name, change := range changed {

@@ -18,22 +18,33 @@ type Holder struct {
 	Kind    CodeKind
 	Code    account.Secret
 	Address string
-	Token   bool // it showed a wait token
+	Token   bool   // it showed a wait token
+	JKT     string // the thumbprint of the key that it has shown (RFC 9449), "" for none
+	// Since, when above 0, ends the wait also when the request is newer than that
+	// version: a PendingError tells how far it got.
+	Since int64
+	// Fresh is a protocol of the standard faces: what is collected signs a device in,
+	// and a lost reply is answered with a fresh grant, and only when Service.Lost
+	// said so. Otherwise the identical grant is handed out again.
+	Fresh bool
 }
 
 // Collected is a redeemed request.
 type Collected struct {
 	Request Request
 	Grant   Grant
-	Again   bool // the identical grant was handed out before
-	Slept   bool // it was waited for: Decision.At to now is the wake's latency
+	Device  *account.Device // what was signed in; nil unless the holder was Fresh
+	Refresh account.Secret  // the device's first refresh token, "" for none
+	Again   bool            // the identical grant was handed out before
+	Slept   bool            // it was waited for: Decision.At to now is the wake's latency
 }
 
 // Collect waits up to hold for the verdict and redeems a yes. With hold 0 it
 // looks once and displaces nobody. ErrPending after the hold, when a newer wait
-// took its place, or when the node drains; ErrDenied, ErrExpired, ErrInactive,
-// ErrNotFound, ErrTooMany, ErrForbidden (a wait token is needed) as they are;
-// the context's error when the client left, and then nothing was redeemed.
+// took its place, or when the node drains, as a PendingError; ErrDenied, ErrExpired,
+// ErrInactive, ErrNotFound, ErrTooMany, ErrForbidden (a wait token is needed),
+// ErrMismatch (the request is bound to another key) as they are; the context's error
+// when the client left, and then nothing was redeemed.
 //
 // It is asleep for two minutes in ten thousand goroutines at once, and a stack
 // that grew once stays: up to the sleep nothing large is passed by value, so
@@ -44,24 +55,61 @@ func (s *Service) Collect(ctx context.Context, h Holder, p Purpose, hold time.Du
 		return nil, fmt.Errorf("collect: %w", err)
 	}
 	var out *Collected
-	slept, err := s.sleepOn(ctx, id, hold, &h, func(r *Request, now time.Time) (err error) {
-		out, err = s.settle(ctx, &h, r, now)
+	var far PendingError
+	slept, err := s.sleepOn(ctx, id, hold, &h, func(r *Request, now time.Time) error {
+		if out.stands(r) {
+			return nil
+		}
+		got, err := s.settle(ctx, &h, r, now)
+		if got != nil {
+			out = got
+		}
+		if errors.Is(err, ErrPending) {
+			far = PendingError{Version: r.Version, Opened: !r.OpenedAt.IsZero()}
+			if h.Since > 0 && r.Version > h.Since {
+				return errNews
+			}
+		}
 		return err
 	})
-	if err != nil {
+	if err != nil && out != nil { // the store did not say whether it was handed out
+		_ = s.Lost(ctx, out) // if so, nobody hears of it; the error below is what counts
+	}
+	switch {
+	case errors.Is(err, errNews), errors.Is(err, ErrPending):
+		return nil, fmt.Errorf("collect: %w", &far)
+	case err != nil:
 		return nil, fmt.Errorf("collect: %w", err)
 	}
 	out.Slept = slept
 	return out, nil
 }
 
-// collectable is the id of the request that the holder may collect.
+// errNews ends the wait of a holder who wants to know how far a request got.
+var errNews = errors.New("newer than what the holder knows")
+
+// collectable is the id of the request that the holder may collect. A key that it
+// shows first is the only one from then on.
 func (s *Service) collectable(ctx context.Context, h *Holder, p Purpose) (string, error) {
 	r, err := s.held(ctx, h, p)
 	if err == nil {
 		err = h.showsToken(r)
 	}
+	if err == nil && h.JKT != "" && r.JKT == "" {
+		err = s.bind(ctx, h, r)
+	}
 	return r.ID, err
+}
+
+func (s *Service) bind(ctx context.Context, h *Holder, r *Request) error {
+	_, err := s.change(ctx, r, func(r Request, op string, _ time.Time) (*Change, error) {
+		if r.JKT != "" || !r.State.Open() {
+			return nil, nil
+		}
+		c := r.bind(op, h.JKT)
+		return &c, nil
+	})
+	return err
 }
 
 // Watcher holds a request's code and only wants to know where it stands.
@@ -181,7 +229,12 @@ func (s *Service) settle(ctx context.Context, h *Holder, r *Request, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	if r.State == Redeemed {
+	switch {
+	case r.JKT != "" && r.JKT != h.JKT:
+		return nil, ErrMismatch
+	case r.State == Redeemed && h.Fresh:
+		return s.remint(ctx, h, r, now)
+	case r.State == Redeemed:
 		return again(h, r, now)
 	}
 	if err := r.uncollectable(); err != nil {

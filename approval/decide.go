@@ -31,6 +31,8 @@ type View struct {
 	Request     Request
 	Ref         Ref      // what names it from now on: a QR code that rotates is exchanged
 	NeedsNumber bool     // an approval must name the match number
+	NeedsSeen   bool     // an approval must say that the device shows the binding message: MessageSeen
+	UserCode    string   // what the device shows to be typed, "" for none
 	Choices     []string // when it is picked: three numbers, one of them right
 	TriesLeft   int
 	WaitAddress string // where a device waits for it on this node: a hint, and no part of what is signed
@@ -61,8 +63,11 @@ func (s *Service) view(r Request, ref Ref, v Viewer) View {
 		ref.Secret = s.Codes.own(r.ID, v.User.ID)
 	}
 	view := View{
-		Request: r, Ref: ref, NeedsNumber: r.needsNumber(ref.Way), TriesLeft: maxTries(r.Match) - r.Tries,
+		Request: r, Ref: ref, NeedsNumber: r.needsNumber(ref.Way), NeedsSeen: r.needsSeen(ref.Way), TriesLeft: maxTries(r.Match) - r.Tries,
 		WaitAddress: s.Hub.holder(r.ID),
+	}
+	if r.TypedHash != nil {
+		view.UserCode = s.Codes.Code(UserCode, r.ID).Reveal()
 	}
 	if view.NeedsNumber && r.Match == account.MatchPick {
 		view.Choices = s.Codes.Choices(r)
@@ -93,7 +98,7 @@ func (s *Service) resolve(ctx context.Context, ref Ref, v Viewer) (Request, erro
 		return Request{}, err
 	case r.NamespaceID != v.User.NamespaceID:
 		return Request{}, ErrNotFound
-	case r.UserID == v.User.ID, r.UserID == "" && ref.Way == Scanned:
+	case r.UserID == v.User.ID, r.UserID == "" && ref.Way.Travelled():
 		return r, nil
 	case ref.Way == Scanned, ref.Way == Pushed:
 		return Request{}, ErrForbidden
@@ -113,11 +118,21 @@ func (s *Service) lookUp(ctx context.Context, ref Ref, v Viewer) (Request, error
 	case Listed:
 		return s.Store.Find(ctx, Key{ID: ref.Secret.Reveal()})
 	case Typed:
-		budgets := append(s.userBudgets(v.User.ID, ""), s.addressBudget(v.Address))
-		r, err := s.byCode(ctx, v.User.NamespaceID, v.User.ID, KindOf(ref.Secret.Reveal()), ref.Secret, budgets)
-		return *r, err
+		return s.typed(ctx, ref.Secret, v)
 	}
 	return Request{}, ErrNotFound
+}
+
+// typed finds what was typed: one of the viewer's own codes, or a user code of the
+// namespace.
+func (s *Service) typed(ctx context.Context, code account.Secret, v Viewer) (Request, error) {
+	budgets := append(s.userBudgets(v.User.ID, ""), s.addressBudget(v.Address))
+	kind := KindOf(code.Reveal())
+	if kind == UserCode {
+		return s.Store.Guess(ctx, Key{Typed: s.Codes.Hash(v.User.NamespaceID, "", UserCode, code.Reveal())}, budgets)
+	}
+	r, err := s.byCode(ctx, v.User.NamespaceID, v.User.ID, kind, code, budgets)
+	return *r, err
 }
 
 // byHandle finds what was scanned: a stored handle, one that rotates and is still
@@ -174,6 +189,10 @@ type Question struct {
 	Matched bool // the match number was needed and is right
 }
 
+// MessageSeen is what is given for a number where none is asked for, but that the
+// device shows the same binding message.
+const MessageSeen = "seen"
+
 // Prepare judges everything about a yes except the passkey, and returns the
 // record for it to sign. A wrong number is counted first and then reported as a
 // MismatchError; with none left the request is declined. An empty number where
@@ -183,6 +202,10 @@ func (s *Service) Prepare(ctx context.Context, ref Ref, v Viewer, number string)
 	r, err := s.onRef(ctx, "prepare", ref, v, func(r Request, op string, now time.Time) (*Change, error) {
 		if err := r.undecided(now); err != nil {
 			return nil, err
+		}
+		if r.needsSeen(ref.Way) {
+			matched = number == MessageSeen
+			return nil, nil
 		}
 		if !r.needsNumber(ref.Way) {
 			return nil, nil
@@ -207,7 +230,7 @@ func (s *Service) Prepare(ctx context.Context, ref Ref, v Viewer, number string)
 	switch {
 	case err != nil:
 		return Question{}, err
-	case r.needsNumber(ref.Way) && !matched:
+	case (r.needsNumber(ref.Way) || r.needsSeen(ref.Way)) && !matched:
 		return Question{}, fmt.Errorf("prepare: %w", &MismatchError{Left: maxTries(r.Match) - r.Tries})
 	}
 	return Question{Request: r, Record: Record(r, v.User.ID, ref.Way, Approve), Way: ref.Way, Matched: matched}, nil

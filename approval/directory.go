@@ -200,7 +200,14 @@ func (d *Directory) CreateClient(ctx context.Context, n NewClient) (account.Clie
 	if c.Name, err = requiredText("name", c.Name, MaxName); err != nil {
 		return c, err
 	}
-	if c.Match == "" {
+	if c.OAuth, err = checkOAuth(c); err != nil {
+		return c, err
+	}
+	switch {
+	case c.Match != "":
+	case c.OAuth != nil:
+		c.Match = account.MatchMessage
+	default:
 		c.Match = account.MatchType
 	}
 	if c.CreatedAt, err = d.service.Store.Now(ctx); err != nil {

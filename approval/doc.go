@@ -21,6 +21,36 @@
 // what it shows; a second phone that opens the same request is noticed by both
 // sides. A QR code may rotate: see Codes.Rotating.
 //
+// # A request of the standard faces
+//
+// RFC 8628 and CIBA are the same calls with other codes. Begin makes a code of 256
+// bits to poll with (PollCode) and, for the device grant, a second one of eight
+// letters that anybody of the client's namespace may type (UserCode). The phone
+// arrives as Typed, Scanned or Pushed, and decides as ever; where a number would be
+// asked for and the device cannot know of one, it asks whether the device shows the
+// binding message. Collect is the held poll: it sleeps no longer than its face says,
+// or until the request is newer than what the holder knows (Holder.Since), and a
+// PendingError tells how far it got. A key that a poll shows (DPoP) binds the request
+// from then on. Whoever wants to be told of the end (Request.AnswerTo: CIBA ping,
+// Keycloak) is told once, by an Outbox row in the transaction of the verdict, or of
+// what took its place.
+//
+// A redemption there signs a device in: one row (account.Device) whose id is the sid
+// of all its tokens, in the transaction of the redemption. Access tokens are never
+// looked up and refresh tokens never stored. A refresh token is made of the device's
+// id and of how many there were before it, with the codes' key, and the row knows the
+// newest number; so every older one that turns up is known for what it is, and ends
+// the device (Service.Refresh). Revocation, introspection and refresh ask one row
+// (Directory.Standing) and are true on every node at once.
+//
+// A native reply that was lost is given again, to the letter, for a minute and to the
+// same address. Here a code works once, for clients change addresses and many have no
+// secret: only when the server itself saw the reply fail (Service.Lost) are its tokens
+// revoked, and the same client with the same key collects once more, afresh; unless
+// somebody has ended the device since, which is a no like any other. A redemption that
+// the store did not answer for counts as lost, or is found by whoever still waits.
+// What is lost in a kernel's buffer is lost: the person is asked again.
+//
 // # How it is kept right
 //
 // A transition (transition.go) is a pure function of a Request and a time; it
@@ -40,8 +70,8 @@
 // judging. The bound is the same (a guess that was not counted is never
 // answered) and a right guess writes nothing. Low-entropy codes and match
 // numbers are derived from the request's id with a secret key, so that none is
-// ever stored, not even to be shown in a choice of three. So are the handle of a
-// prompt and those of a QR code that rotates: between the request and its
+// ever stored, not even to be shown in a choice of three. So are refresh tokens, the
+// handle of a prompt and those of a QR code that rotates: between the request and its
 // delivery, perhaps by another node, no secret lies in the outbox, a QR code
 // changes without a write, and each handle is bound by its tag to what it is for.
 //

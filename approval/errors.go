@@ -63,6 +63,15 @@ func heard(err error) error {
 	return err
 }
 
+// PendingError tells whoever polls how far a request got.
+type PendingError struct {
+	Version int64
+	Opened  bool // somebody looks at it on a phone
+}
+
+func (e *PendingError) Error() string { return ErrPending.Error() }
+func (e *PendingError) Unwrap() error { return ErrPending }
+
 // DecidedError tells the loser of a race which verdict was first (I3).
 type DecidedError struct{ State State }
 

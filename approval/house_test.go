@@ -36,17 +36,26 @@ type house struct {
 // inBubble runs a test in fake time: a hold of two minutes takes none.
 func inBubble(t *testing.T, test func(t *testing.T, h *house)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "nod.db")
-	synctest.Test(t, func(t *testing.T) {
-		h := build(t, path)
+	inQuietBubble(t, func(t *testing.T, h *house) {
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { h.core.Run(ctx) })
 		defer func() {
 			stop()
 			running.Wait()
-			h.store.Close()
 		}()
+		test(t, h)
+	})
+}
+
+// inQuietBubble is a bubble in which nothing sweeps or reaps every five seconds, so
+// that a month takes no time either.
+func inQuietBubble(t *testing.T, test func(t *testing.T, h *house)) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "nod.db")
+	synctest.Test(t, func(t *testing.T) {
+		h := build(t, path)
+		defer h.store.Close()
 		test(t, h)
 	})
 }
@@ -166,6 +175,7 @@ type tampered struct {
 	mu       sync.Mutex
 	onFind   func()
 	onApply  func()
+	rewrite  func(c []approval.Change)        // before a commit
 	applied  func(c ...approval.Change) error // after a commit; its error is the caller's
 	refusal  error                            // of every write
 	outage   error
@@ -196,13 +206,16 @@ func (s *tampered) Find(ctx context.Context, k approval.Key) (approval.Request, 
 
 func (s *tampered) Apply(ctx context.Context, c ...approval.Change) error {
 	s.mu.Lock()
-	hook, applied, fault := s.onApply, s.applied, cmp.Or(s.outage, s.refusal)
+	hook, rewrite, applied, fault := s.onApply, s.rewrite, s.applied, cmp.Or(s.outage, s.refusal)
 	s.mu.Unlock()
 	if fault != nil {
 		return fault
 	}
 	if hook != nil {
 		hook()
+	}
+	if rewrite != nil {
+		rewrite(c)
 	}
 	err := s.Store.Apply(ctx, c...)
 	if err == nil && applied != nil {

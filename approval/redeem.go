@@ -17,14 +17,57 @@ func (s *Service) redeem(ctx context.Context, h *Holder, r *Request, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	c := r.redeem(NewOp(), g)
+	return s.hand(ctx, h, r.redeem(NewOp(), g), first...)
+}
+
+// remint hands out once more what the server saw get lost. ErrNotFound when it did
+// not, or when somebody has ended since, with a better reason, what was lost.
+func (s *Service) remint(ctx context.Context, h *Holder, r *Request, now time.Time) (*Collected, error) {
+	if !r.remintable(now, h.Client.ID, h.JKT) {
+		return nil, ErrNotFound
+	}
+	lost, err := s.Store.Device(ctx, r.Grant.SID)
+	switch {
+	case err != nil:
+		return nil, err
+	case lost.RevokedBy != string(ByLost):
+		return nil, ErrNotFound
+	}
+	g, err := s.grant(ctx, h, r, now)
+	if err != nil {
+		return nil, err
+	}
+	c := r.remint(NewOp(), g)
+	c.Effects = []Effect{SetDevice{From: lost.Version, Is: next(lost)}} // it is as it was read
+	return s.hand(ctx, h, c)
+}
+
+// hand makes a redemption true and says what it gives. When the store did not say
+// what came of it, that is what it gives if it stands after all.
+func (s *Service) hand(ctx context.Context, h *Holder, c Change, first ...Change) (*Collected, error) {
+	out := &Collected{Request: *c.Request, Grant: *c.Request.Grant}
+	if h.Fresh && h.Client.OAuth != nil {
+		d := out.Request.signsIn(h.Client)
+		c.Effects = append(c.Effects, AddDevice{d})
+		out.Device = &d
+		if d.Generation > 0 {
+			out.Refresh = s.Codes.refreshToken(d)
+		}
+	}
 	switch err := s.apply(ctx, append(slices.Clip(first), c)...); {
 	case errors.Is(err, ErrRevoked):
 		return nil, ErrDenied
+	case errors.Is(err, ErrUnavailable):
+		return out, err
 	case err != nil:
 		return nil, err
 	}
-	return &Collected{Request: *c.Request, Grant: g}, nil
+	return out, nil
+}
+
+// stands says whether a redemption that nobody heard of is the one that counts.
+func (c *Collected) stands(r *Request) bool {
+	return c != nil && r.State == Redeemed && r.Grant.JTI == c.Grant.JTI && !r.Grant.Lost && r.Grant.RevokedAt.IsZero()
 }
 
 // grant fixes everything the token will say. Times are whole seconds: JWT
@@ -35,11 +78,16 @@ func (s *Service) grant(ctx context.Context, h *Holder, r *Request, now time.Tim
 		return Grant{}, fmt.Errorf("signing key: %w", err)
 	}
 	amr, acr := r.means()
+	life := s.TokenLife
+	if h.Client.OAuth != nil {
+		life = h.Client.OAuth.AccessLife
+	}
 	return Grant{
 		JTI: newID(), SID: newID(), KID: kid, Issuer: h.Client.Issuer,
 		Audience: h.Client.ID, Subject: r.UserID, Username: r.name(),
-		IssuedAt: now.Truncate(time.Second), Expires: now.Add(s.TokenLife).Truncate(time.Second),
+		IssuedAt: now.Truncate(time.Second), Expires: now.Add(life).Truncate(time.Second),
 		AuthTime: r.Decision.At.Truncate(time.Second), AMR: amr, ACR: acr, Address: h.Address,
+		JKT: r.JKT, Offline: r.Context.asksFor(account.ScopeOffline),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/nod-auth/nod/approval/account"
@@ -75,6 +76,10 @@ type Context struct {
 	Place          string `json:"place,omitempty"`           // where that address is, roughly: the operator's database says so
 	Country        string `json:"country,omitempty"`         // the same in two letters (ISO 3166-1)
 	UserAgent      string `json:"requester_agent,omitempty"` // as the caller says
+	// What an OAuth client asks for, in words that its operator registered, and
+	// authorization_details (RFC 9396) as compact JSON.
+	Scopes  []account.ScopeText `json:"scopes,omitempty"`
+	Details json.RawMessage     `json:"authorization_details,omitempty"`
 }
 
 // Request is one question to one person.
@@ -91,7 +96,9 @@ type Request struct {
 	Match       account.Match
 	CodeKind    CodeKind // "" for a request without a code
 	CodeHash    []byte   // keyed, see Codes
+	TypedHash   []byte   // keyed, of the code that is typed on a phone, where that is another one
 	HandleHash  []byte   // SHA-256 of the phone's handle; nil for none, or when it rotates
+	AnswerTo    []byte   // sealed: whom a deliverer tells of the verdict; nil: nobody
 	Rotates     bool     // the handle changes every RotateEvery, see Codes.Rotating
 	CreatedAt   time.Time
 	Expires     time.Time // never moves (I8)
@@ -103,6 +110,7 @@ type Request struct {
 	OpenedVia Way
 	OpenedBy  string    // on which phone: an opaque name, see Viewer.Phone
 	AgainAt   time.Time // when a second phone opened it too; zero: none did
+	JKT       string    // the key that alone may collect (RFC 9449), once one was shown; "": any
 	Decision  *Decision // set by the verdict
 	Grant     *Grant    // set by the redemption
 	EndedBy   By        // why a canceled request was canceled, "" otherwise
@@ -120,6 +128,9 @@ const (
 	BySession      By = "session"
 	ByTries        By = "tries"
 	ByHolder       By = "holder"
+	ByOwner        By = "owner" // the person whose device it is
+	ByReuse        By = "reuse" // a refresh token that was used before
+	ByLost         By = "lost"  // the tokens never arrived
 	ByUserEnded    By = "user ended"
 	ByPasskeyEnded By = "passkey ended"
 	ByClientEnded  By = "client ended"
@@ -164,5 +175,9 @@ type Grant struct {
 	AMR       []string  `json:"amr"`
 	ACR       string    `json:"acr"`
 	Address   string    `json:"address"` // who collected, for redelivery
+	JKT       string    `json:"jkt,omitempty"`
+	Offline   bool      `json:"offline,omitempty"`  // with a refresh token
+	Lost      bool      `json:"lost,omitempty"`     // the server saw the reply fail
+	Reminted  bool      `json:"reminted,omitempty"` // in the place of one that was lost
 	RevokedAt time.Time `json:"revoked_at,omitzero"`
 }

@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,10 +104,14 @@ type Ask struct {
 	User     account.User   // whom; zero while unknown
 	Purpose  Purpose
 	Kind     CodeKind
-	Context  Context // App and Username are filled in from Client and User
-	Audience string  // the one client that may collect; "": any of the namespace
-	Notify   bool    // the owner's phones should be prompted
-	Vouch    *Vouch  // approved from birth
+	Context  Context       // App and Username are filled in from Client and User
+	Audience string        // the one client that may collect; "": any of the namespace
+	Notify   bool          // the owner's phones should be prompted
+	Life     time.Duration // how long anybody may decide; 0: as its kind's codes live
+	Typed    bool          // a user code is made that any user of the namespace may type
+	JKT      string        // the key that alone may collect; "": the first that is shown, or none
+	AnswerTo []byte        // sealed: who is told of the verdict
+	Vouch    *Vouch        // approved from birth
 	With     []Effect
 }
 
@@ -122,6 +127,7 @@ type Vouch struct {
 type Begun struct {
 	Request     Request
 	Code        account.Secret
+	UserCode    account.Secret // "" unless the ask was Typed
 	Handle      account.Secret
 	HandleUntil time.Time // when another handle takes its place; zero: it never does
 	MatchNumber account.Secret
@@ -152,7 +158,8 @@ func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
 		if err == nil {
 			return b, nil
 		}
-		// A short code of this user came up twice, or another prompt was first.
+		// A short code of this user, or a user code, came up twice, or another prompt
+		// was first.
 		if !errors.Is(err, ErrExists) && !errors.Is(err, ErrConflict) {
 			break
 		}
@@ -166,10 +173,14 @@ func (s *Service) compose(a Ask, shown Context, now time.Time) Begun {
 		ID: newRequestID(), Face: a.Face, NamespaceID: a.Client.NamespaceID, ClientID: a.Client.ID,
 		Purpose: a.Purpose, Context: shown, Audience: a.Audience, TokenNeeded: a.Client.RequireWaitToken,
 		UserID: a.User.ID, Match: a.Client.Match, CodeKind: a.Kind,
-		CreatedAt: now, Expires: now.Add(s.Lives[a.Kind]),
+		CreatedAt: now, Expires: now.Add(cmp.Or(a.Life, s.Lives[a.Kind])), JKT: a.JKT, AnswerTo: a.AnswerTo,
 	}
 	b := Begun{Code: s.Codes.Code(a.Kind, r.ID), MatchNumber: s.Codes.MatchNumber(r)}
 	r.CodeHash = s.Codes.Hash(r.NamespaceID, r.UserID, a.Kind, b.Code.Reveal())
+	if a.Typed {
+		b.UserCode = s.Codes.Code(UserCode, r.ID)
+		r.TypedHash = s.Codes.Hash(r.NamespaceID, "", UserCode, b.UserCode.Reveal())
+	}
 	if r.Rotates = a.Client.RotateQR; r.Rotates {
 		b.Handle, b.HandleUntil = s.Codes.Rotating(r, now)
 	} else {

@@ -3,6 +3,8 @@ package approval
 import (
 	"context"
 	"time"
+
+	"github.com/nod-auth/nod/approval/account"
 )
 
 // Store is the durable truth. What every backend promises, and the suite in
@@ -23,7 +25,7 @@ type Store interface {
 	// remembered for an hour at least, others for good), one without an Op is
 	// ErrInvalid; ErrConflict when the store's time is outside [NotBefore,
 	// Before); ErrConflict when the version is not From, ErrExists when a new
-	// request's id, code or handle is taken; ErrInactive and ErrRevoked when
+	// request's id, handle or one of its codes is taken; ErrInactive and ErrRevoked when
 	// Needs do not hold; then the errors of each Effect, and ErrNotFound for a
 	// row that would belong to something that is not there. Of a request that
 	// exists only UserID and what follows State in Request are written: what was
@@ -44,6 +46,9 @@ type Store interface {
 	// List reads the requests that match, newest first, at most limit.
 	List(ctx context.Context, f Filter, limit int) ([]Request, error)
 
+	// Device reads what an approval signed in; ErrNotFound when there is none.
+	Device(ctx context.Context, id string) (account.Device, error)
+
 	// Prompting reads the row of that key; with no row, one of version 0 that has
 	// the key and nothing else.
 	Prompting(ctx context.Context, key string) (Prompting, error)
@@ -61,7 +66,7 @@ type Upkeep interface {
 	// Purge deletes what nobody can ask for any more: settled requests whose
 	// Expires and grant ended before the time given; spent keys, budgets,
 	// ceremonies, invitations, sessions and promptings whose own time is over;
-	// outbox rows whose own time ended before the time given.
+	// outbox rows and devices whose own time ended before the time given.
 	// It returns how many rows went.
 	Purge(ctx context.Context, before time.Time) (int64, error)
 }
@@ -72,11 +77,12 @@ type Journal interface {
 	Events(ctx context.Context, userID string, limit int) ([]Event, error)
 }
 
-// Key names one request; exactly one of the three ways is set.
+// Key names one request; exactly one of the ways is set.
 type Key struct {
 	ID       string
 	Handle   []byte // hash
-	CodeHash []byte // see Codes.Hash: bound to namespace, user and kind
+	CodeHash []byte // see Codes.Hash: bound to namespace, kind and, natively, the user
+	Typed    []byte // likewise, of a user code
 }
 
 // Filter selects requests; every field that is set must match.
@@ -122,4 +128,9 @@ type Pacer interface {
 	// Take counts one event of key and says how long to wait before the next is
 	// welcome; 0 means go on. limit events a window, spread evenly, may burst.
 	Take(ctx context.Context, key string, limit int, window time.Duration) (wait time.Duration)
+	// Note replaces what is remembered under key by what next makes of it, and
+	// forgets it after ttl. next is called once; it gets nil when nothing is
+	// remembered, which may be so at any time, and of two calls at the same moment
+	// each may get what was there before both.
+	Note(ctx context.Context, key string, ttl time.Duration, next func(was []byte) []byte)
 }

@@ -1,13 +1,19 @@
 package approval
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/nod-auth/nod/approval/account"
 )
 
 // Longest texts that are shown to a decider, in graphemes: what fits the card
@@ -17,7 +23,8 @@ const (
 	MaxBindingMessage = 128
 	MaxUsername       = 128
 	MaxName           = 64
-	maxUserAgent      = 512 // bytes; longer ones are cut, nobody decides by them
+	maxUserAgent      = 512  // bytes; longer ones are cut, nobody decides by them
+	maxDetails        = 4096 // bytes of authorization_details: what a person can be asked to read
 )
 
 // CleanText normalises a text to NFC and refuses, with an InvalidError, what
@@ -71,7 +78,73 @@ func (c Context) clean() (Context, error) {
 		c.Address = a.Unmap().String()
 	}
 	c.UserAgent = printable(c.UserAgent, maxUserAgent)
-	return c, nil
+	c.Details, err = cleanDetails(c.Details)
+	return c, err
+}
+
+const detailsField = "authorization_details"
+
+// cleanDetails compacts a JSON value that is shown to people and to programs. It
+// refuses in it what CleanText refuses in a text, and a member that comes twice:
+// one reader would take the first, another the last (RFC 8259 section 4).
+func cleanDetails(raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	if len(raw) > maxDetails {
+		return nil, &InvalidError{detailsField, fmt.Sprintf("must not be longer than %d bytes", maxDetails)}
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, raw); err != nil || !utf8.Valid(raw) {
+		return nil, &InvalidError{detailsField, "must be JSON in UTF-8"}
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return out.Bytes(), cleanValue(d)
+}
+
+// cleanValue judges the next value of what is known to be JSON, down to its leaves.
+func cleanValue(d *json.Decoder) error {
+	opening, err := d.Token()
+	if err != nil {
+		return &InvalidError{detailsField, "must be JSON"}
+	}
+	switch t := opening.(type) {
+	case string:
+		return cleanLeaf(t)
+	case json.Delim:
+		seen := map[string]bool{}
+		for d.More() {
+			if t == '{' {
+				name, _ := d.Token()
+				key, _ := name.(string)
+				if err := cleanLeaf(key); err != nil {
+					return err
+				}
+				if seen[key] {
+					return &InvalidError{detailsField, "must not have a member twice"}
+				}
+				seen[key] = true
+			}
+			if err := cleanValue(d); err != nil {
+				return err
+			}
+		}
+		_, _ = d.Token() // its end
+	}
+	return nil
+}
+
+func cleanLeaf(s string) error {
+	if strings.ContainsFunc(s, deceptive) {
+		return &InvalidError{detailsField, "must not contain control or invisible formatting characters"}
+	}
+	return nil
+}
+
+// asksFor says whether a scope is among what is asked for.
+func (c Context) asksFor(scope string) bool {
+	return slices.ContainsFunc(c.Scopes, func(s account.ScopeText) bool { return s.Scope == scope })
 }
 
 // printable keeps the readable part of a text nobody decides by.

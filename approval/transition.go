@@ -78,7 +78,12 @@ func (r Request) open(op string, now time.Time, way Way, userID, phone string) (
 // needsNumber says whether an approval that came by way must name the match
 // number.
 func (r Request) needsNumber(way Way) bool {
-	return !way.Travelled() && r.Match != account.MatchNone
+	return !way.Travelled() && (r.Match == account.MatchType || r.Match == account.MatchPick)
+}
+
+// needsSeen says whether it must say that the device shows the binding message.
+func (r Request) needsSeen(way Way) bool {
+	return !way.Travelled() && r.Match == account.MatchMessage && r.Context.BindingMessage != ""
 }
 
 // mismatch counts a wrong match number; the last one declines.
@@ -92,6 +97,7 @@ func (r Request) mismatch(op string, now time.Time, way Way, userID string) (Cha
 		c.Request.State = Denied
 		c.Request.Decision = &Decision{By: ByTries, Way: way, UserID: userID, At: now}
 		c.Event.Name = EventDenied
+		c.answer(r)
 	}
 	c.Event.UserID, c.Event.Detail = userID, "wrong number"
 	c.Before = r.Expires
@@ -112,7 +118,7 @@ func (r Request) approve(op string, now time.Time, d Decision, p *Proof) (Change
 		case !slices.Equal(p.Record, Record(r, d.UserID, d.Way, Approve)):
 			return Change{}, &ChangedError{r.ID}
 		}
-		if r.needsNumber(d.Way) && !p.Matched {
+		if (r.needsNumber(d.Way) || r.needsSeen(d.Way)) && !p.Matched {
 			return Change{}, &MismatchError{Left: maxTries(r.Match) - r.Tries}
 		}
 		d.PasskeyID, d.PasskeyName, d.Matched = p.PasskeyID, p.PasskeyName, p.Matched
@@ -139,6 +145,27 @@ func (r Request) decide(op string, d Decision, p *Proof) Change {
 	if p != nil {
 		c.Effects = slices.Clone(p.Effects)
 	}
+	c.answer(r)
+	return c
+}
+
+// answerFor is how long after a request's time somebody who asked to be told of
+// its verdict is still told.
+const answerFor = 10 * time.Minute
+
+// answer lets whoever asked to be told of the end of r know it: once, with the
+// verdict or with what took its place.
+func (c *Change) answer(r Request) {
+	if r.AnswerTo != nil {
+		c.Effects = append(c.Effects, Deliver{Topic: TopicAnswer, Key: r.ID, Body: []byte("{}"), Until: r.Expires.Add(answerFor)})
+	}
+}
+
+// bind ties a request to the first key that its new device shows: from then on
+// nobody without it collects.
+func (r Request) bind(op string, jkt string) Change {
+	c := r.step(op, EventBound, r.State)
+	c.Request.JKT = jkt
 	return c
 }
 
@@ -154,15 +181,23 @@ func (r Request) deny(op string, now time.Time, d Decision) (Change, error) {
 	}
 	c.Event.UserID, c.Event.Detail = d.UserID, string(d.By)
 	c.Before = r.Expires
+	c.answer(r)
 	return c, nil
 }
 
 // cancel takes a request back before it is collected, or the grant after (I4).
+// One whose time is over has run out: time was first.
 func (r Request) cancel(op string, now time.Time, why By) (c Change, ok bool) {
+	if c, ok := r.expire(op, now); ok {
+		return c, true
+	}
 	switch {
 	case r.State.Open():
 		c = r.step(op, EventCanceled, Canceled)
 		c.Request.EndedBy = why
+		if r.State == Pending { // of an approval they were told already
+			c.answer(r)
+		}
 	case r.State == Redeemed && r.Grant.RevokedAt.IsZero():
 		c = r.step(op, EventGrantRevoked, Redeemed)
 		g := *r.Grant
@@ -184,6 +219,7 @@ func (r Request) expire(op string, now time.Time) (c Change, ok bool) {
 	case r.State == Pending && !now.Before(r.Expires):
 		c = r.step(op, EventExpired, Expired)
 		c.NotBefore = r.Expires
+		c.answer(r)
 	case r.State == Approved && !now.Before(r.collectBy()):
 		c = r.step(op, EventLapsed, Lapsed)
 		c.NotBefore = r.collectBy()
@@ -208,6 +244,36 @@ func (r Request) redeem(op string, g Grant) Change {
 		c.Needs.ClientIDs = clients(r.ClientID, g.Audience, r.Decision.ClientID)
 	}
 	return c
+}
+
+// lost notes that the server saw the reply with the grant fail.
+func (r Request) lost(op string) (c Change, ok bool) {
+	if r.State != Redeemed || r.Grant.Lost || !r.Grant.RevokedAt.IsZero() {
+		return Change{}, false
+	}
+	c = r.step(op, EventLost, Redeemed)
+	g := *r.Grant
+	g.Lost = true
+	c.Request.Grant = &g
+	c.Event.Detail = g.JTI
+	return c, true
+}
+
+// remint hands a fresh grant out in the place of one that was lost.
+func (r Request) remint(op string, g Grant) Change {
+	g.Reminted = true
+	c := r.redeem(op, g)
+	c.Event.Name = EventReminted
+	c.Before = r.Grant.IssuedAt.Add(RedeliveryWindow)
+	return c
+}
+
+// remintable says whether the grant was lost and may be replaced: once, within the
+// window, for the same client with the same key.
+func (r *Request) remintable(now time.Time, clientID, jkt string) bool {
+	g := r.Grant
+	return r.State == Redeemed && g != nil && g.Lost && !g.Reminted && g.RevokedAt.IsZero() &&
+		g.Audience == clientID && g.JKT == jkt && now.Before(g.IssuedAt.Add(RedeliveryWindow))
 }
 
 // redeliverable says whether the stored grant may be handed out again: to the

@@ -2,6 +2,8 @@ package approval
 
 import (
 	"errors"
+	"maps"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -61,13 +63,31 @@ var transitions = map[string]func(r Request, now time.Time) (Change, bool){
 	},
 	"cancel": func(r Request, now time.Time) (Change, bool) { return r.cancel("op", now, ByHolder) },
 	"expire": func(r Request, now time.Time) (Change, bool) { return r.expire("op", now) },
+	"bind": func(r Request, now time.Time) (Change, bool) {
+		if !r.State.Open() {
+			return Change{}, false
+		}
+		return r.bind("op", "key"), true
+	},
+	"lost": func(r Request, now time.Time) (Change, bool) { return r.lost("op") },
+	"remint": func(r Request, now time.Time) (Change, bool) {
+		if r.Grant != nil {
+			g := *r.Grant
+			g.Lost = true
+			r.Grant = &g
+		}
+		if !r.remintable(now, "c1", "") {
+			return Change{}, false
+		}
+		return r.remint("op", Grant{JTI: "j2", Audience: "c1", IssuedAt: now}), true
+	},
 }
 
 func TestTransitions_lead_only_where_the_state_diagram_says(t *testing.T) {
 	allowed := map[State][]State{
 		Pending:  {Pending, Approved, Denied, Canceled, Expired},
-		Approved: {Canceled, Lapsed},
-		Redeemed: {Redeemed}, // its grant is revoked
+		Approved: {Approved, Canceled, Lapsed}, // a key is bound
+		Redeemed: {Redeemed},                   // its grant is revoked, lost, replaced
 	}
 	for _, from := range states {
 		for name, do := range transitions {
@@ -86,7 +106,7 @@ func TestTransitions_are_conditional_and_audited_once(t *testing.T) {
 		r := inState(rapid.SampledFrom(states).Draw(t, "state"))
 		r.Version = rapid.Int64Range(1, 1<<40).Draw(t, "version")
 		now := born.Add(time.Duration(rapid.Int64Range(0, int64(10*time.Minute)).Draw(t, "after")))
-		name := rapid.SampledFrom([]string{"open", "open again", "mismatch", "approve", "deny", "cancel", "expire"}).Draw(t, "transition")
+		name := rapid.SampledFrom(slices.Sorted(maps.Keys(transitions))).Draw(t, "transition")
 		before := r
 		c, ok := transitions[name](r, now)
 		if !ok {
@@ -98,7 +118,7 @@ func TestTransitions_are_conditional_and_audited_once(t *testing.T) {
 		if c.Event.Name == "" || c.Event.RequestID != r.ID || c.Event.Version != c.Request.Version {
 			t.Fatalf("%s: audit row %+v does not name the step", name, c.Event)
 		}
-		if c.Request.Expires != r.Expires || c.Request.Context != r.Context || c.Request.Audience != r.Audience {
+		if c.Request.Expires != r.Expires || !reflect.DeepEqual(c.Request.Context, r.Context) || c.Request.Audience != r.Audience {
 			t.Fatalf("%s changed what is frozen (I5, I8)", name)
 		}
 		if r.State != before.State || r.Version != before.Version {
@@ -158,6 +178,7 @@ func TestApprove_needs_the_number_where_nothing_travelled(t *testing.T) {
 		for _, m := range account.Matches {
 			r := inState(Pending)
 			r.Match = m
+			r.Context.BindingMessage = "W4SCT"
 			p := proofOf(r, way)
 			p.Matched = false
 			_, err := r.approve("op", born, Decision{By: ByPasskey, UserID: "u1", Way: way}, p)
@@ -218,5 +239,88 @@ func TestRedeem_needs_everybody_it_rests_on(t *testing.T) {
 	}
 	if !c.Before.Equal(runsOut.Add(CollectGrace)) {
 		t.Errorf("got collectable before %v, want expiry plus a minute", c.Before)
+	}
+}
+
+func TestRemint_is_bounded(t *testing.T) {
+	lost := func(change func(g *Grant)) Request {
+		r := inState(Redeemed)
+		r.Grant.Lost, r.Grant.JKT = true, "key"
+		if change != nil {
+			change(r.Grant)
+		}
+		return r
+	}
+	for name, tc := range map[string]struct {
+		r           Request
+		at          time.Duration
+		client, key string
+		want        bool
+	}{
+		"lost":           {lost(nil), RedeliveryWindow - 1, "c1", "key", true},
+		"too late":       {lost(nil), RedeliveryWindow, "c1", "key", false},
+		"another client": {lost(nil), 0, "c2", "key", false},
+		"another key":    {lost(nil), 0, "c1", "other", false},
+		"no key":         {lost(nil), 0, "c1", "", false},
+		"not lost":       {lost(func(g *Grant) { g.Lost = false }), 0, "c1", "key", false},
+		"once already":   {lost(func(g *Grant) { g.Reminted = true }), 0, "c1", "key", false},
+		"revoked":        {lost(func(g *Grant) { g.RevokedAt = born }), 0, "c1", "key", false},
+		"not redeemed":   {inState(Approved), 0, "c1", "", false},
+	} {
+		if got := tc.r.remintable(born.Add(tc.at), tc.client, tc.key); got != tc.want {
+			t.Errorf("%s: got %v, want %v", name, got, tc.want)
+		}
+	}
+	r := lost(nil)
+	c := r.remint("op", Grant{JTI: "j2", Audience: "c1"})
+	if !c.Request.Grant.Reminted || c.Request.Grant.Lost || c.Needs.UserID != "u1" || c.Needs.PasskeyID != "p1" ||
+		!c.Before.Equal(born.Add(RedeliveryWindow)) {
+		t.Errorf("got %+v with grant %+v, want the last one, judged like the first, within the window", c, c.Request.Grant)
+	}
+	if _, ok := c.Request.lost("op"); !ok {
+		t.Error("the second grant cannot get lost")
+	}
+}
+
+// Who asked to be told is told with exactly the transitions that decide.
+func TestTransitions_answer_exactly_when_a_request_is_decided(t *testing.T) {
+	for _, from := range states {
+		for name, do := range transitions {
+			for _, now := range []time.Time{born, runsOut, runsOut.Add(CollectGrace)} {
+				for _, wanted := range []bool{true, false} {
+					r := inState(from)
+					r.Tries = 2 // the next wrong number is the last
+					if wanted {
+						r.AnswerTo = []byte("sealed")
+					}
+					c, ok := do(r, now)
+					if !ok {
+						continue
+					}
+					told := slices.ContainsFunc(c.Effects, func(e Effect) bool {
+						d, ok := e.(Deliver)
+						return ok && d.Topic == TopicAnswer && d.Key == r.ID
+					})
+					if decided := from == Pending && c.Request.State != Pending; told != (decided && wanted) {
+						t.Errorf("%s, %s -> %s, wanted %v: told %v", name, from, c.Request.State, wanted, told)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestCancel_after_the_end_is_the_expiry(t *testing.T) {
+	for _, tc := range []struct {
+		from, want State
+		at         time.Time
+	}{
+		{Pending, Canceled, runsOut.Add(-1)}, {Pending, Expired, runsOut},
+		{Approved, Canceled, runsOut.Add(CollectGrace - 1)}, {Approved, Lapsed, runsOut.Add(CollectGrace)},
+	} {
+		c, ok := inState(tc.from).cancel("op", tc.at, ByHolder)
+		if !ok || c.Request.State != tc.want {
+			t.Errorf("%s, %v after it was asked: got %s, want %s", tc.from, tc.at.Sub(born), c.Request.State, tc.want)
+		}
 	}
 }

@@ -39,7 +39,7 @@ type Config struct {
 	VAPID    VAPID          // Web Push; the zero pair: off
 	Contact  string         // VAPID's sub: mailto: or https:; "": PublicURL
 	Services []string       // see ParseServices
-	Allow    []netip.Prefix // ranges that may be dialled although they are not public
+	Allow    []netip.Prefix // ranges that may be dialled although they are not public, servers that want answers too
 
 	FCMCredentials []byte // a service account's JSON
 	FCMEndpoint    string // "": Google's
@@ -67,8 +67,10 @@ type Push struct {
 	book    book
 	byKind  map[account.PhoneKind]Channel // over which a phone of a kind is reached
 	shared  []road                        // the channels that need no phone
+	servers *Answers
 	prompts *queue
 	notices *queue
+	answers *queue
 	closers []func() // drop what clients keep open
 }
 
@@ -95,13 +97,15 @@ func New(ctx context.Context, c Config) (*Push, error) {
 	}
 	p.prompts = newQueue(p, approval.TopicPrompt, promptsInFlight, promptBackoff)
 	p.notices = newQueue(p, approval.TopicNotice, noticesInFlight, noticeBackoff)
+	p.answers = newQueue(p, approval.TopicAnswer, answersInFlight, answerBackoff)
 	services, err := ParseServices(c.Services)
 	if err != nil {
 		err = fmt.Errorf("push-services: %w", err)
 	}
-	var bookErr error
+	var bookErr, answersErr error
 	p.book, bookErr = newBook(c.Key, services)
-	err = errors.Join(err, bookErr, p.addWebPush(c, services), p.addFCM(ctx, c), p.addMail(c), p.addWebhook(c))
+	p.servers, answersErr = newAnswers(p, c)
+	err = errors.Join(err, bookErr, answersErr, p.addWebPush(c, services), p.addFCM(ctx, c), p.addMail(c), p.addWebhook(c))
 	if err != nil {
 		p.close()
 		return nil, err

@@ -23,12 +23,17 @@ const (
 	pauseAfterFault = time.Second
 	// pauseWhenLate is the pause after somebody else was faster.
 	pauseWhenLate = 50 * time.Millisecond
+	// settleTime bounds what is still written after the node was told to stop.
+	settleTime = 2 * time.Second
+	// maxNote bounds what a row keeps of the answers, in characters.
+	maxNote = 500
 
 	// How many messages this node has in flight at once. Each is at most twelve
-	// connections for ten seconds when every provider hangs. News must not take the
-	// places of questions that somebody waits on.
+	// connections for ten seconds when every provider hangs; an answer is one. News
+	// must not take the places of questions that somebody waits on.
 	promptsInFlight = 32
 	noticesInFlight = 8
+	answersInFlight = 32
 )
 
 // Run delivers what the outbox holds until ctx ends, and then returns nil: what was
@@ -37,9 +42,10 @@ const (
 func (p *Push) Run(ctx context.Context, directory *approval.Directory) error {
 	defer p.close()
 	var running sync.WaitGroup
-	for _, q := range []*queue{p.prompts, p.notices} {
-		running.Go(func() { q.run(ctx, directory) })
-	}
+	prompt := func(ctx context.Context, t turn) { newRound(t, directory).run(ctx) }
+	running.Go(func() { p.prompts.run(ctx, prompt) })
+	running.Go(func() { p.notices.run(ctx, prompt) })
+	running.Go(func() { p.answers.run(ctx, p.servers.deliver) })
 	running.Wait()
 	return nil
 }
@@ -67,16 +73,16 @@ func (q *queue) look() {
 	}
 }
 
-// run claims and starts rounds, and outlives them all.
-func (q *queue) run(ctx context.Context, directory *approval.Directory) {
-	var rounds sync.WaitGroup
-	defer rounds.Wait()
+// run claims messages, has each delivered on a goroutine of its own, and outlives
+// them all. deliver gives back what it was given.
+func (q *queue) run(ctx context.Context, deliver func(context.Context, turn)) {
+	var under sync.WaitGroup
+	defer under.Wait()
 	for ctx.Err() == nil {
-		pause, err := q.take(ctx, func(r *round) {
-			r.directory = directory
-			rounds.Go(func() {
+		pause, err := q.take(ctx, func(t turn) {
+			under.Go(func() {
 				defer func() { <-q.hands }()
-				r.run(ctx)
+				deliver(ctx, t)
 			})
 		})
 		if err != nil && ctx.Err() == nil {
@@ -102,7 +108,7 @@ func (q *queue) sleep(ctx context.Context, pause time.Duration) {
 
 // take claims what is due, as far as hands are free, and says how long nothing
 // will be.
-func (q *queue) take(ctx context.Context, start func(*round)) (pause time.Duration, err error) {
+func (q *queue) take(ctx context.Context, start func(turn)) (pause time.Duration, err error) {
 	next, err := q.store.NextDue(ctx, q.topic)
 	if err != nil {
 		return 0, err
@@ -127,7 +133,7 @@ func (q *queue) take(ctx context.Context, start func(*round)) (pause time.Durati
 	return pause, err
 }
 
-func (q *queue) claim(ctx context.Context, limit int, start func(*round)) (int, error) {
+func (q *queue) claim(ctx context.Context, limit int, start func(turn)) (int, error) {
 	if limit == 0 {
 		return 0, ctx.Err()
 	}
@@ -140,7 +146,7 @@ func (q *queue) claim(ctx context.Context, limit int, start func(*round)) (int, 
 		return 0, err
 	}
 	for _, m := range rows {
-		start(newRound(q, m, now))
+		start(turn{queue: q, row: m, claimed: now, started: time.Now()})
 	}
 	return len(rows), nil
 }
@@ -160,4 +166,29 @@ func (q *queue) grasp(ctx context.Context) int {
 			return n
 		}
 	}
+}
+
+// turn is a claimed message: this node has it alone until the lease ends.
+type turn struct {
+	*queue
+	row     approval.Message
+	claimed time.Time // by the store's clock
+	started time.Time // by this node's, at the same moment
+}
+
+// now is the store's clock, carried on by this node's.
+func (t turn) now() time.Time { return t.claimed.Add(time.Since(t.started)) }
+
+// settle writes the row, also when the node was just told to stop. ok is false when
+// it could not: somebody else has the message by now, or will.
+func (t turn) settle(ctx context.Context, o approval.Outcome) (ok bool) {
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	o.Note = clip(o.Note, maxNote)
+	if err := t.store.Settle(writing, t.row, o); err != nil {
+		t.log.WarnContext(ctx, "push message not settled: another attempt may repeat this one",
+			"topic", string(t.topic), "message", t.row.ID, "error", err)
+		return false
+	}
+	return true
 }

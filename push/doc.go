@@ -11,6 +11,14 @@
 // over the channels that need no phone (webhook, log). The message counts as sent
 // when the first road took it; the others are tried again by themselves.
 //
+// # Answers to servers
+//
+// When a request ends whose asker wanted to be told (approval.Ask.AnswerTo), the
+// outbox holds a row for that too. Run sends it, a CIBA ping or the verdict for a
+// Keycloak realm, by the same rules; see Answers. What is sent says how the request
+// stands in that moment: a request that was taken back after it was approved is
+// never told as a yes.
+//
 // # Guarantees
 //
 //   - A message is a wake-up: an opaque handle or a word, nothing to approve with.

@@ -25,7 +25,7 @@ func newMetrics(to prometheus.Registerer) *metrics {
 	m := &metrics{
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "nod_push_messages_total",
-			Help: "Attempts to deliver a message to one phone or hook, by channel and by what came of them.",
+			Help: "Attempts to deliver a message to one phone, hook or server that asked to be told, by channel and by what came of them.",
 		}, []string{"channel", "outcome"}),
 		taken: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "nod_push_seconds",

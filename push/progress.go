@@ -16,11 +16,17 @@ import (
 // Pauses between the attempts on one road, so at most one attempt more than there
 // are pauses. A prompt is for somebody who stands before a screen: half a minute
 // outlasts a provider's hiccup, and after it the QR code is faster. News keep for a
-// day: almost three hours outlast an outage. Each pause is drawn within a fifth of
-// what stands here, so that what failed together does not come again together.
+// day: almost three hours outlast an outage. A server that asked for an answer is
+// told for fourteen minutes, or until the row's end: that is ten minutes after the
+// request's own. Each pause is drawn within a fifth of what stands here, so that what
+// failed together does not come again together.
 var (
 	promptBackoff = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second}
 	noticeBackoff = []time.Duration{2 * time.Second, 30 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour}
+	answerBackoff = []time.Duration{
+		time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, 30 * time.Second,
+		time.Minute, 2 * time.Minute, 2 * time.Minute, 4 * time.Minute, 4 * time.Minute,
+	}
 )
 
 const jitter = 0.2

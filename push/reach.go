@@ -23,10 +23,11 @@ func (p *Push) Reaches(ctx context.Context, userID string) (bool, error) {
 	return len(roads) > 0, nil
 }
 
-// Queued implements approval.Reach: whichever topic it is about, both look.
+// Queued implements approval.Reach: whichever topic it is about, all look.
 func (p *Push) Queued() {
 	p.prompts.look()
 	p.notices.look()
+	p.answers.look()
 }
 
 // Check implements approval.Reach.

@@ -12,28 +12,19 @@ import (
 	"github.com/nod-auth/nod/approval/account"
 )
 
-const (
-	// settleTime bounds what is still written after the node was told to stop.
-	settleTime = 2 * time.Second
-	// noteEvery: that a phone was reached is worth a write when it was not, or not
-	// lately. Every prompt would otherwise cost one more, to say what the last said.
-	noteEvery = time.Hour
-	// maxNote bounds what a row keeps of the answers, in characters.
-	maxNote = 500
-)
+// noteEvery: that a phone was reached is worth a write when it was not, or not
+// lately. Every prompt would otherwise cost one more, to say what the last said.
+const noteEvery = time.Hour
 
 // round is a claimed message on its way: it ends when nothing is under way and
 // nothing due, and gives the row back. One goroutine runs it; attempts, each on its
 // own, answer over a channel.
 type round struct {
-	*queue
+	turn
 	directory *approval.Directory
-	row       approval.Message
 	message   Message
 	progress  progress
 	roads     []road
-	claimed   time.Time // by the store's clock
-	started   time.Time // by this node's, at the same moment
 
 	results chan result
 	flying  map[string]bool // roads with an attempt under way, by name
@@ -49,12 +40,9 @@ type result struct {
 	err  error
 }
 
-func newRound(q *queue, row approval.Message, now time.Time) *round {
-	return &round{queue: q, row: row, claimed: now, started: time.Now(), flying: make(map[string]bool)}
+func newRound(t turn, directory *approval.Directory) *round {
+	return &round{turn: t, directory: directory, flying: make(map[string]bool)}
 }
-
-// now is the store's clock, carried on by this node's.
-func (r *round) now() time.Time { return r.claimed.Add(time.Since(r.started)) }
 
 func (r *round) run(ctx context.Context) {
 	over, err := r.prepare(ctx)
@@ -286,7 +274,7 @@ func (r *round) hold(ctx context.Context) {
 	if r.progress.reached() {
 		state = approval.DeliverySent
 	}
-	r.settle(ctx, approval.Outcome{State: state, Next: r.now().Add(lease)})
+	r.keep(ctx, approval.Outcome{State: state, Next: r.now().Add(lease)})
 }
 
 // giveBack ends the round: the row is due again at next, or done when that is zero.
@@ -298,28 +286,16 @@ func (r *round) giveBack(ctx context.Context, next time.Time, note string) {
 	case !next.IsZero():
 		state = approval.DeliveryQueued
 	}
-	r.settle(ctx, approval.Outcome{State: state, Next: next, Note: clip(note, maxNote)})
+	r.keep(ctx, approval.Outcome{State: state, Next: next, Note: note})
 	r.look() // the queue may sleep for longer than until next
 }
 
-// settle writes the row, also when the node was just told to stop.
-func (r *round) settle(ctx context.Context, o approval.Outcome) {
-	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
-	var err error
-	if o.Body, err = r.body(); err == nil {
-		err = r.store.Settle(writing, r.row, o)
+// keep writes the row with its progress.
+func (r *round) keep(ctx context.Context, o approval.Outcome) {
+	if r.progress.Roads != nil { // otherwise nobody could read it, and it stays
+		o.Body, _ = json.Marshal(r.progress) // fails for no year that comes up; then the old one stays
 	}
-	if err != nil {
+	if !r.settle(ctx, o) {
 		r.ending = true
-		r.log.WarnContext(ctx, "push message not settled: another attempt may repeat this one",
-			"topic", string(r.topic), "message", r.row.ID, "error", err)
 	}
-}
-
-func (r *round) body() ([]byte, error) {
-	if r.progress.Roads == nil { // nobody could read it
-		return r.row.Body, nil
-	}
-	return json.Marshal(r.progress)
 }

@@ -1,14 +1,12 @@
 package push
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -88,16 +86,14 @@ type webhookData struct {
 
 // Send implements Channel.
 func (w *webhook) Send(ctx context.Context, m Message) error {
-	reply, err := w.post(ctx, m)
+	r, err := w.request(ctx, m)
 	if err != nil {
 		return err
 	}
-	defer reply.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, maxAnswer)) // only so that its connection is used again
-	return w.judge(reply)
+	return post(w.client, r, "the receiver of webhooks", w.now)
 }
 
-func (w *webhook) post(ctx context.Context, m Message) (*http.Response, error) {
+func (w *webhook) request(ctx context.Context, m Message) (*http.Request, error) {
 	body, err := json.Marshal(webhookEvent{
 		Type: "nod." + string(m.Kind), Timestamp: m.At.UTC(),
 		Data: webhookData{Payload: m.Payload(), UserID: m.User.ID, Username: m.User.Username, URL: link(w.public, m)},
@@ -110,35 +106,14 @@ func (w *webhook) post(ctx context.Context, m Message) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign webhook: %w", err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
+	r, err := newPost(ctx, w.url, body)
 	if err != nil {
-		return nil, errors.New("write webhook: its address is not one")
+		return nil, fmt.Errorf("write webhook: %w", err)
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", "nod")
 	r.Header.Set(webhooks.HeaderWebhookID, m.ID)
 	r.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	r.Header.Set(webhooks.HeaderWebhookSignature, signature)
-	reply, err := w.client.Do(r)
-	if err != nil {
-		return nil, unreached(ctx, err)
-	}
-	return reply, nil
-}
-
-// judge puts a status into our words (Standard Webhooks, "Deliverability").
-func (w *webhook) judge(reply *http.Response) error {
-	answer := fmt.Errorf("the receiver of webhooks answered %d", reply.StatusCode)
-	switch code := reply.StatusCode; {
-	case code >= 200 && code < 300:
-		return nil
-	case code == http.StatusGone:
-		return fmt.Errorf("%w: it says that it wants no more of them", answer)
-	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, code >= 500:
-		return &RetryError{After: retryAfter(reply.Header.Get("Retry-After"), w.now()), Err: answer}
-	default:
-		return answer
-	}
+	return r, nil
 }
 
 // check sends a test that is about nobody.

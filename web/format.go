@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"net/url"
@@ -17,6 +18,7 @@ var functions = template.FuncMap{
 	"blankRow":  func() WaitingRequest { return WaitingRequest{} },
 	"capital":   capital,
 	"clock":     clock,
+	"details":   readDetails,
 	"digits":    groupDigits,
 	"iso":       iso,
 	"left":      left,
@@ -135,10 +137,23 @@ var verdicts = map[string]verdict{
 	"lapsed":   {"past", "Approved, but not used", "The device did not collect its answer in time, so nothing was shared. If you still need it, start again on the device."},
 }
 
+// backendTexts are the texts where a server asked and there may be no device.
+var backendTexts = map[string]string{
+	"approved": "The app goes on by itself. You can put the phone away.",
+	"redeemed": "The app has gone on by itself. You can put the phone away.",
+	"expired":  "Nothing was shared. If you still need it, start again where you began.",
+	"canceled": "Nothing was shared. If you still need it, start again where you began.",
+	"lapsed":   "The app did not collect its answer in time, so nothing was shared. If you still need it, start again where you began.",
+}
+
 // verdictOf describes a final state; one it does not know reads as decided.
-func verdictOf(state string) verdict {
-	if known, ok := verdicts[state]; ok {
-		return known
+func verdictOf(state string, backend bool) verdict {
+	known, ok := verdicts[state]
+	if !ok {
+		return verdict{"past", "This request is closed", "It has already been decided. If you still need it, start again where you began."}
 	}
-	return verdict{"past", "This request is closed", "It has already been decided. If you still need it, start again on the device."}
+	if backend {
+		known.Text = cmp.Or(backendTexts[state], known.Text)
+	}
+	return known
 }

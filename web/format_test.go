@@ -1,6 +1,7 @@
 package web
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,11 +52,20 @@ func TestGroupDigits_sixDigitsStandByThree(t *testing.T) {
 
 func TestVerdictOf_unknownStateReadsAsClosed(t *testing.T) {
 	for _, state := range []string{"approved", "redeemed", "denied", "expired", "canceled", "lapsed"} {
-		if got := verdictOf(state); got != verdicts[state] {
+		if got := verdictOf(state, false); got != verdicts[state] {
 			t.Errorf("verdictOf(%q) = %+v", state, got)
 		}
 	}
-	if got, want := verdictOf("?").Heading, "This request is closed"; got != want {
+	if got, want := verdictOf("?", true).Heading, "This request is closed"; got != want {
 		t.Errorf("heading of an unknown state = %q, want %q", got, want)
+	}
+}
+
+func TestVerdictOf_whereABackendAsked_speaksOfNoDevice(t *testing.T) {
+	for state, usual := range verdicts {
+		got := verdictOf(state, true)
+		if got.Heading != usual.Heading || got.Text == "" || strings.Contains(got.Text, "device") {
+			t.Errorf("verdictOf(%q) for a backend = %+v, want the same heading and no device", state, got)
+		}
 	}
 }

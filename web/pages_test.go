@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -27,12 +28,15 @@ func samplePages(text string) []Page {
 			WaitPlace: text, Network: text, OpenedElsewhere: true, Version: 3,
 			DeviceName: text, UserAgent: text, Address: text, Place: text, BindingMessage: text, Purpose: text,
 			Match: match, Choices: []string{text, "482913"}, TriesLeft: 2, Warning: text,
+			UserCode: text, Scopes: []Scope{{text, text}, {Scope: text}}, Details: detailsOf(text),
 		}}
 	}
+	backend := review(MatchMessage).(ReviewPage)
+	backend.Card.Backend, backend.Card.Details = true, json.RawMessage(text)
 	return []Page{
 		SignInPage{frame, text, text},
 		HomePage{frame, []WaitingRequest{{text, text, text, noon, noon}}, text},
-		review(MatchType), review(MatchPick), review(MatchNone), review(text),
+		review(MatchType), review(MatchPick), review(MatchMessage), review(MatchNone), review(text), backend,
 		DevicePage{frame, text},
 		EnrolPage{frame, text, text + "2", noon},
 		PasskeysPage{frame, []Passkey{
@@ -45,10 +49,22 @@ func samplePages(text string) []Page {
 		}, text, noon, text, text},
 		OfflinePage{frame},
 		ActivityPage{frame, []ActivityEntry{{noon, text, text, MarkApproved}, {noon, text, text, MarkDeclined}, {noon, text, text, MarkAlert}, {noon, text, text, text}}},
-		ResultPage{frame, text, "approved", true, text, text, noon},
-		ResultPage{frame, text, text, false, text, text, noon},
+		ResultPage{frame, text, "approved", true, text, text, noon, true, []Scope{{text, text}}},
+		ResultPage{frame, text, text, false, text, text, noon, false, nil},
 		MessagePage{frame, text, text, text, text, text, text},
 	}
+}
+
+// detailsOf are authorization_details with a text wherever there can be one.
+func detailsOf(text string) json.RawMessage {
+	raw, err := json.Marshal([]any{
+		map[string]any{"type": text, text: text, "list": []any{text, []any{text}, map[string]any{text: text}}},
+		text, []any{}, map[string]any{},
+	})
+	if err != nil {
+		panic(err) // strings can always be marshalled
+	}
+	return raw
 }
 
 func zeroPages() []Page {

@@ -1,13 +1,17 @@
 package web
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // How the card makes sure that the person sees the screen of the new device.
 // An empty Match is the same as [MatchNone].
 const (
-	MatchType = "type" // the number is typed
-	MatchPick = "pick" // the number is picked among Choices; one wrong choice declines
-	MatchNone = "none" // nothing is asked: the way here carried the proof
+	MatchType    = "type"    // the number is typed
+	MatchPick    = "pick"    // the number is picked among Choices; one wrong choice declines
+	MatchMessage = "message" // it is confirmed that the device shows the same BindingMessage
+	MatchNone    = "none"    // nothing is asked: the way here carried the proof
 )
 
 // What is worth saying about where the new device is. An empty Network says
@@ -46,6 +50,16 @@ type Review struct {
 	AskedAt     time.Time `json:"asked_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
 
+	// Backend says that a server asks, which knows the person already: there may
+	// be no device at all.
+	Backend bool `json:"backend,omitempty"`
+	// UserCode is what the device shows to be typed, as XXXX-XXXX; empty for none.
+	UserCode string `json:"user_code,omitempty"`
+	// What an approval allows: scopes in the words of the operator, and
+	// authorization_details (RFC 9396), JSON of which all is shown.
+	Scopes  []Scope         `json:"scopes,omitempty"`
+	Details json.RawMessage `json:"authorization_details,omitempty"`
+
 	// What the application or the device says about itself, unchecked.
 	// UserAgent reads best in words ("Chrome on Android TV").
 	DeviceName     string `json:"device"`
@@ -64,7 +78,7 @@ type Review struct {
 	// TV?" can follow: "sign in", "add a passkey". Empty means "sign in".
 	Purpose string `json:"purpose"`
 
-	// Match is one of [MatchType], [MatchPick] and [MatchNone].
+	// Match is one of [MatchType], [MatchPick], [MatchMessage] and [MatchNone].
 	Match string `json:"match"`
 	// Choices are the numbers to pick from, as they are sent back.
 	Choices []string `json:"choices,omitempty"`
@@ -73,4 +87,15 @@ type Review struct {
 
 	// Warning is the one sentence about what is unusual here; may be empty.
 	Warning string `json:"warning,omitempty"`
+}
+
+// Large says whether the message is what the card is about, and not one of the
+// claims.
+func (r Review) Large() bool { return r.BindingMessage != "" && (r.Backend || r.Match == MatchMessage) }
+
+// Scope is one thing that is asked for, and what it allows: a verb phrase after
+// "may", like "see your username".
+type Scope struct {
+	Scope string `json:"scope"`
+	Says  string `json:"says"`
 }

@@ -67,6 +67,11 @@ func TestReview_headingAsksWhatApprovingDoes(t *testing.T) {
 		{Review{AppName: "Acme"}, "<h1>Sign in to <bdi>Acme</bdi>?</h1>"},
 		{Review{AppName: "Acme", DeviceName: "TV"}, "<h1>Sign in on <bdi>TV</bdi>?</h1>"},
 		{Review{Purpose: "add a passkey", DeviceName: "TV"}, "<h1>Add a passkey on <bdi>TV</bdi>?</h1>"},
+		{Review{AppName: "Acme", DeviceName: "TV"}, "<h1>Sign in on <bdi>TV</bdi>?</h1>"},
+		{Review{AppName: "Acme", DeviceName: "TV", UserCode: "BCDF-GHJK"}, "<h1>Sign in on <bdi>TV</bdi> with <bdi>Acme</bdi>?</h1>"},
+		{Review{AppName: "Acme", UserCode: "BCDF-GHJK"}, "<h1>Sign in to <bdi>Acme</bdi>?</h1>"},
+		{Review{AppName: "Acme", Purpose: "sign in", Backend: true}, "<h1><bdi>Acme</bdi> asks for your approval</h1>"},
+		{Review{Backend: true}, "<h1>An app asks for your approval</h1>"},
 	} {
 		if got := render(t, ReviewPage{Card: test.card}); !strings.Contains(got, test.want) {
 			t.Errorf("card of %+v lacks %q", test.card, test.want)
@@ -75,9 +80,9 @@ func TestReview_headingAsksWhatApprovingDoes(t *testing.T) {
 }
 
 // parts cuts a card into what nod knows and what the device says.
-func parts(t *testing.T, card Review) (known, claimed string) {
+func parts(t *testing.T, card Review, frame ...Frame) (known, claimed string) {
 	t.Helper()
-	page := render(t, ReviewPage{Card: card})
+	page := render(t, ReviewPage{append(frame, Frame{})[0], card})
 	known, rest, _ := strings.Cut(page, "</section>")
 	claimed, _, _ = strings.Cut(rest, "</section>")
 	return known, claimed
@@ -115,6 +120,75 @@ func TestReview_secondOpenerIsALineOrReadyToBecomeOne(t *testing.T) {
 		}
 		if want := `data-version="7"`; !strings.Contains(got, want) {
 			t.Errorf("card lacks %s", want)
+		}
+	}
+}
+
+func TestReview_messageIsLargeWhereItIsWhatTheCardIsAbout(t *testing.T) {
+	const confirm = "My device shows the same message"
+	for name, test := range map[string]struct {
+		card             Review
+		large, confirmed bool
+	}{
+		"a device's":                {Review{Match: MatchType}, false, false},
+		"a device's, to be matched": {Review{Match: MatchMessage}, true, true},
+		"a backend's":               {Review{Match: MatchNone, Backend: true}, true, false},
+		"a backend's, with numbers": {Review{Match: MatchPick, Backend: true}, true, false},
+		"a backend's, to match":     {Review{Match: MatchMessage, Backend: true}, true, true},
+	} {
+		test.card.BindingMessage = "Transfer 4711"
+		got := render(t, ReviewPage{Card: test.card})
+		if shown := strings.Count(got, "<bdi>Transfer 4711</bdi>"); shown != 1 {
+			t.Errorf("%s: message is shown %d times, want once", name, shown)
+		}
+		if large := strings.Contains(got, `<p class="message"><bdi>Transfer 4711</bdi>`); large != test.large {
+			t.Errorf("%s: message is large %t, want %t", name, large, test.large)
+		}
+		if confirmed := strings.Contains(got, confirm); confirmed != test.confirmed {
+			t.Errorf("%s: asks to confirm %t, want %t", name, confirmed, test.confirmed)
+		}
+	}
+	if got := render(t, ReviewPage{Card: Review{Match: MatchMessage, Backend: true}}); strings.Contains(got, confirm) {
+		t.Error("card without a message asks to confirm one")
+	}
+}
+
+func TestReview_confirmationIsTheNumberThatTheCallSends(t *testing.T) {
+	card := Review{Match: MatchMessage, BindingMessage: "Row 7"}
+	for _, tag := range tags(t, render(t, ReviewPage{Card: card})) {
+		if tag.attributes["type"] != "checkbox" {
+			continue
+		}
+		want := map[string]string{"form": "approve", "name": "number", "value": "seen"}
+		for name, value := range want {
+			if tag.attributes[name] != value {
+				t.Errorf("checkbox: %s is %q, want %q", name, tag.attributes[name], value)
+			}
+		}
+		if _, required := tag.attributes["required"]; !required {
+			t.Error("checkbox: can be left out, want it required")
+		}
+		return
+	}
+	t.Error("card has no checkbox")
+}
+
+func TestReview_codeOfTheDeviceIsToBeCompared(t *testing.T) {
+	got := render(t, ReviewPage{Card: Review{UserCode: "BCDF-GHJK"}})
+	if want := `<p class="code"><bdi>BCDF-GHJK</bdi></p>`; !strings.Contains(got, want) || !strings.Contains(got, "Check that your device shows") {
+		t.Errorf("card lacks %s, or what to do with it", want)
+	}
+	if got := render(t, ReviewPage{}); strings.Contains(got, "Check that") {
+		t.Error("card without a code asks to compare one")
+	}
+}
+
+func TestReview_accountIsWhoeverWouldBeSignedIn(t *testing.T) {
+	frame := Frame{SignedInAs: "ada"}
+	for name, want := range map[string]string{"": "ada", "eve": "eve"} {
+		known, _ := parts(t, Review{Username: name}, frame)
+		if row := "<dt>Account</dt><dd><bdi>" + want + "</bdi></dd>"; !strings.Contains(known, row) {
+			t.Errorf("card for %q lacks %s", name, row)
 		}
 	}
 }

@@ -80,7 +80,8 @@ type WaitingRequest struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// DevicePage asks for the code that a new device shows.
+// DevicePage asks for the code that a new device shows: the one field for every
+// code that a person can type.
 type DevicePage struct {
 	Frame
 	// Error is the sentence about the code typed before; empty at first.
@@ -157,6 +158,9 @@ type ResultPage struct {
 	AppName   string
 	Device    string
 	DecidedAt time.Time
+	// Backend is as in [Review]; Scopes say what was allowed, if it was.
+	Backend bool
+	Scopes  []Scope
 }
 
 // MessagePage says what happened and what to do: errors and 404.

@@ -33,9 +33,10 @@ type operation struct {
 
 // input is a body of some type, or the parameters.
 type input struct {
-	Kind   string
-	Note   string
-	Fields []field
+	Kind    string
+	Note    string
+	Fields  []field
+	Example string
 }
 
 // reply is one outcome.
@@ -43,6 +44,7 @@ type reply struct {
 	Status, Description string
 	Kinds               []string
 	Fields              []field
+	Example             string
 }
 
 // field is a member of an object, named by its path from the outside, or a
@@ -119,7 +121,9 @@ func (r reader) operation(item, op *yaml.Node) (operation, error) {
 			return err
 		}
 		fields, err := r.fields(schema, "", 0)
-		o.Inputs = append(o.Inputs, input{Kind: kind, Note: str(schema, "description"), Fields: fields})
+		o.Inputs = append(o.Inputs, input{
+			Kind: kind, Note: str(schema, "description"), Fields: fields, Example: example(kind, at(media, "example")),
+		})
 		return err
 	})
 	if err != nil {
@@ -136,7 +140,8 @@ func (o *operation) auth(security *yaml.Node) {
 			o.Optional = true
 		}
 		_ = each(requirement, func(scheme string, scopes *yaml.Node) error {
-			word := map[string]string{"serviceToken": "service token", "code": "the code", "session": "session cookie"}[scheme]
+			word := map[string]string{"serviceToken": "service token", "code": "the code", "session": "session cookie", "client": "client authentication",
+				"accessToken": "access token", "keycloak": "Keycloak's token"}[scheme]
 			for _, s := range list(scopes) {
 				word += " of type `" + s.Value + "`"
 			}
@@ -175,6 +180,7 @@ func (r reader) replies(responses *yaml.Node) ([]reply, error) {
 		one := reply{Status: status, Description: str(res, "description")}
 		err = each(at(res, "content"), func(kind string, media *yaml.Node) error {
 			one.Kinds = append(one.Kinds, kind)
+			one.Example = example(kind, at(media, "example"))
 			schema, err := r.resolve(at(media, "schema"))
 			if err != nil || !strings.HasPrefix(status, "2") {
 				return err

@@ -141,14 +141,31 @@ func list(n *yaml.Node) []*yaml.Node {
 	return out
 }
 
-// each visits a mapping's members in their order.
+// each visits a mapping's members in their order, those it takes over from another
+// (<<) included.
 func each(n *yaml.Node, visit func(key string, value *yaml.Node) error) error {
 	n = straight(n)
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
 	}
+	own := make(map[string]bool)
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if err := visit(n.Content[i].Value, straight(n.Content[i+1])); err != nil {
+		own[n.Content[i].Value] = true
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i].Value, n.Content[i+1]
+		err := error(nil)
+		if key != "<<" {
+			err = visit(key, straight(value))
+		} else {
+			err = each(value, func(key string, value *yaml.Node) error {
+				if own[key] {
+					return nil
+				}
+				return visit(key, value)
+			})
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,8 @@ func (stingy) Take(context.Context, string, int, time.Duration) time.Duration {
 	return 1500 * time.Millisecond
 }
 
+func (stingy) Note(_ context.Context, _ string, _ time.Duration, next func([]byte) []byte) { next(nil) }
+
 const allowOrigin = "Access-Control-Allow-Origin"
 
 func TestPreflight_allowsTheUnionOfAllOrigins(t *testing.T) {

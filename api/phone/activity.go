@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,18 +84,52 @@ func (s storyteller) tell(ev approval.Event) (entry web.ActivityEntry, ok bool) 
 			words += ": " + ev.Detail
 		}
 	} else {
-		l, ok = requestLine(ev)
+		l, ok = s.requestLine(ev)
 		words = strings.Replace(l.words, "%s", s.subject(ev), 1)
 	}
-	return web.ActivityEntry{At: ev.At, Words: words, Detail: from(ev), Mark: l.mark}, ok
+	return web.ActivityEntry{At: ev.At, Words: words, Detail: s.detail(ev), Mark: l.mark}, ok
 }
 
-func requestLine(ev approval.Event) (line, bool) {
+func (s storyteller) requestLine(ev approval.Event) (line, bool) {
 	if l, ok := lineBy[by{ev.Name, ev.Detail}]; ok {
+		return l, true
+	}
+	if ev.Name == approval.EventDeviceRevoked {
+		l, _ := revokedLine(ev.Detail)
+		return l, true
+	}
+	if l, ok := backendLines[ev.Name]; ok && fromBackend(s.requests[ev.RequestID]) {
 		return l, true
 	}
 	l, ok := requestLines[ev.Name]
 	return l, ok
+}
+
+// revokedLine says why something was signed out, and what that was called: the
+// event's detail is both.
+func revokedLine(detail string) (l line, called string) {
+	for why, l := range revokedLines {
+		if rest, ok := strings.CutPrefix(detail, string(why)); ok {
+			return l, strings.TrimSpace(rest)
+		}
+	}
+	return line{words: "Signed out: %s"}, ""
+}
+
+// detail is the quieter line: where an event came from, and of a yes what for.
+func (s storyteller) detail(ev approval.Event) string {
+	parts := make([]string, 0, 2)
+	if asked := s.requests[ev.RequestID].Context.Scopes; len(asked) > 0 && ev.Name == approval.EventApproved {
+		says := make([]string, len(asked))
+		for i, scope := range asked {
+			says[i] = scope.Says
+		}
+		parts = append(parts, "It may "+strings.Join(says, "; "))
+	}
+	if origin := from(ev); origin != "" {
+		parts = append(parts, origin)
+	}
+	return strings.Join(parts, ". ")
 }
 
 // from says where an event came from, as far as it is known.
@@ -109,27 +144,40 @@ func from(ev approval.Event) string {
 	}
 }
 
-// subject is what a request was about: "a sign-in on Living-room TV (Acme TV)".
+// subject is what a request was about, "a sign-in on Living-room TV (Acme TV)", or
+// what was signed in by it, "Living-room TV (Acme TV)".
 func (s storyteller) subject(ev approval.Event) string {
 	r := s.requests[ev.RequestID]
+	app := cmp.Or(r.Context.App, s.apps[ev.ClientID])
+	name := device(r.Context)
+	if ev.Name == approval.EventDeviceRevoked {
+		_, called := revokedLine(ev.Detail)
+		return cmp.Or(together(cmp.Or(name, called), app), app, "a device")
+	}
+	if fromBackend(r) {
+		return "a request of " + cmp.Or(app, "an app")
+	}
 	what := "a sign-in"
 	if r.Purpose == approval.AddCredential {
 		what = "a new passkey"
 	}
-	app := r.Context.App
-	if app == "" {
-		app = s.apps[ev.ClientID]
-	}
-	switch name := device(r.Context); {
-	case name != "" && app != "":
-		return fmt.Sprintf("%s on %s (%s)", what, name, app)
+	switch {
 	case name != "":
-		return what + " on " + name
+		return what + " on " + together(name, app)
 	case app != "":
 		return what + " to " + app
 	default:
 		return what
 	}
+}
+
+// together names a device and its app: "Living-room TV (Acme TV)"; "" without a
+// device.
+func together(name, app string) string {
+	if name == "" || app == "" {
+		return name
+	}
+	return name + " (" + app + ")"
 }
 
 // line is how one kind of event reads.
@@ -151,6 +199,27 @@ var requestLines = map[approval.EventName]line{
 	approval.EventLapsed:       {words: "Approved, but never used: %s"},
 	approval.EventRedeemed:     {words: "The device was let in: %s"},
 	approval.EventGrantRevoked: {words: "The app took back its code after %s"},
+	approval.EventLost:         {words: "The answer got lost on its way, and what was in it is worthless: %s"},
+	approval.EventReminted:     {words: "The device was let in at its second try: %s"},
+}
+
+// backendLines replace the lines where a server asked, and no device.
+var backendLines = map[approval.EventName]line{
+	approval.EventRequested: {words: "You were asked for your approval: %s"},
+	approval.EventRedeemed:  {words: "The app has its answer: %s"},
+	approval.EventReminted:  {words: "The app has its answer, at its second try: %s"},
+}
+
+// revokedLines are about what was signed in, by why it is not any more.
+var revokedLines = map[approval.By]line{
+	approval.ByOwner:        {words: "You signed out %s"},
+	approval.ByHolder:       {words: "Signed out by itself: %s"},
+	approval.ByReuse:        {words: "nod signed out %s: a token was used that had been replaced, so somebody may have a copy", mark: web.MarkAlert},
+	approval.ByLost:         {words: "The answer got lost on its way, and what was in it is worthless: %s"},
+	approval.ByBackend:      {words: "The app signed out %s"},
+	approval.ByUserEnded:    {words: "Your account was switched off, which signed out %s"},
+	approval.ByClientEnded:  {words: "The app was removed, which signed out %s"},
+	approval.ByPasskeyEnded: {words: "A passkey was deleted, which signed out %s"},
 }
 
 // by is an event and what it rests on.
@@ -177,6 +246,7 @@ var accountLines = map[approval.EventName]line{
 	approval.EventPasskeyRenamed:  {words: "A passkey was renamed, before it was called", named: true},
 	approval.EventPasskeyRevoked:  {words: "A passkey was deleted", named: true, mark: web.MarkAlert},
 	approval.EventPasskeySuspect:  {words: "A passkey was suspended, because its counter went backwards", named: true, mark: web.MarkAlert},
+	approval.EventUserCodeSet:     {words: "The code with which apps may ask you was changed"},
 	approval.EventPhoneAdded:      {words: "Notifications were switched on", named: true},
 	approval.EventPhoneRemoved:    {words: "Notifications were switched off", named: true},
 	approval.EventPhoneGone:       {words: "Notifications cannot be delivered any more and were switched off", named: true, mark: web.MarkAlert},

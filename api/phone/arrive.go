@@ -32,7 +32,8 @@ func ledByAnotherSite(r *http.Request) bool {
 	return ledHere(r) && r.Header.Get("Sec-Fetch-Site") == "cross-site"
 }
 
-// arrive sends the browser to the same path once more, as our own navigation.
+// arrive sends the browser to the same path, with its query, once more, as our own
+// navigation.
 // A redirect would not do: it counts to the navigation that another site began.
 func (f *face) arrive(c *gin.Context, path string) error {
 	path = arrivePath + web.LocalPath(path)
@@ -46,7 +47,11 @@ func (f *face) arrive(c *gin.Context, path string) error {
 // arrived goes on to where the visitor wanted, or asks for a sign-in first. An
 // invitation needs none and is shown here.
 func (f *face) arrived(c *gin.Context) error {
-	next := web.LocalPath(c.Param("next"))
+	next := c.Param("next")
+	if query := c.Request.URL.RawQuery; query != "" {
+		next += "?" + query
+	}
+	next = web.LocalPath(next)
 	if secret, ok := strings.CutPrefix(next, "/enrol/"); ok {
 		return f.showInvitation(c, account.Secret(secret))
 	}

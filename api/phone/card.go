@@ -12,6 +12,9 @@ import (
 // it what nod sees right now.
 func (f *face) card(view approval.View, who visitor) web.Review {
 	r := view.Request
+	if fromBackend(r) {
+		view.WaitAddress = "" // of a server, which says nothing about the person
+	}
 	out := web.Review{
 		RequestID: r.ID, Way: string(view.Ref.Way), Secret: view.Ref.Secret.Reveal(), Version: r.Version,
 		AppName: r.Context.App, Username: r.Context.Username,
@@ -21,11 +24,30 @@ func (f *face) card(view approval.View, who visitor) web.Review {
 		Address: r.Context.Address, Place: r.Context.Place, BindingMessage: r.Context.BindingMessage,
 		Network: f.network(view, who), OpenedElsewhere: openedElsewhere(r, who),
 		Purpose: purposeWords[r.Purpose], Match: web.MatchNone,
+		Backend: fromBackend(r), UserCode: view.UserCode, Scopes: scopes(r), Details: r.Context.Details,
 	}
-	if view.NeedsNumber {
+	switch {
+	case view.NeedsNumber:
 		out.Match, out.Choices, out.TriesLeft = string(r.Match), view.Choices, view.TriesLeft
+	case view.NeedsSeen:
+		out.Match = web.MatchMessage
 	}
 	out.Warning = warning(view, out)
+	return out
+}
+
+// fromBackend says whether a server asked that knows whom it asks: it polls for the
+// answer, and no device shows anything to be typed.
+func fromBackend(r approval.Request) bool {
+	return r.CodeKind == approval.PollCode && r.TypedHash == nil
+}
+
+// scopes are what is asked for, in the words that were frozen.
+func scopes(r approval.Request) []web.Scope {
+	var out []web.Scope
+	for _, s := range r.Context.Scopes {
+		out = append(out, web.Scope{Scope: s.Scope, Says: s.Says})
+	}
 	return out
 }
 
@@ -71,13 +93,18 @@ func warning(view approval.View, card web.Review) string {
 		return "The device seems to be in another country than this phone. If you cannot say why, decline."
 	case r.Purpose == approval.AddCredential:
 		return "Whoever holds that device could then sign in as you again and again, until you delete its passkey."
-	case !view.Ref.Way.Travelled() && r.Match == account.MatchNone:
+	case !view.Ref.Way.Travelled() && untied(r):
 		return "Nothing ties this request to a screen that you can see. Approve it only if you know where it comes from."
-	case r.UserID == "":
+	case r.UserID == "" && view.UserCode == "": // where a code was typed that is as usual
 		return "This device does not know yet who you are. Approving signs it in with your account."
 	default:
 		return ""
 	}
+}
+
+// untied says whether nothing at all has to be the same here and there.
+func untied(r approval.Request) bool {
+	return r.Match == account.MatchNone || r.Match == account.MatchMessage && r.Context.BindingMessage == ""
 }
 
 // standing is the request's state at a time: what ran out may not have been
@@ -97,7 +124,10 @@ func standing(r approval.Request, now time.Time) approval.State {
 func result(r approval.Request, frame web.Frame, already bool) web.ResultPage {
 	page := web.ResultPage{
 		Frame: frame, RequestID: r.ID, State: string(standing(r, frame.Now)), Already: already,
-		AppName: r.Context.App, Device: device(r.Context),
+		AppName: r.Context.App, Device: device(r.Context), Backend: fromBackend(r),
+	}
+	if r.State == approval.Approved || r.State == approval.Redeemed {
+		page.Scopes = scopes(r)
 	}
 	if r.Decision != nil {
 		page.DecidedAt = r.Decision.At

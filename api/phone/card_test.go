@@ -79,3 +79,31 @@ func TestCard_pushedWithoutMatching_warns(t *testing.T) {
 	b := h.ask(h.newClient(account.MatchNone), p.user, approval.Long)
 	p.get("/a/" + h.prompt(b)).want(http.StatusOK).wantText("Nothing ties this request").wantNoText("Number on the screen")
 }
+
+// TestCard_ofABackend_comparesNoServer: that a server is in another country than the
+// phone is as usual, and no warning.
+func TestCard_ofABackend_comparesNoServer(t *testing.T) {
+	h := newHouse(t)
+	p := h.owner("ada")
+	c := h.newClient(account.MatchMessage)
+	b := h.backendAsks(c, p.user)
+	for _, address := range []string{"198.51.100.1", "127.0.0.1"} {
+		ctx, leave := context.WithCancel(t.Context())
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			_, _ = h.service.Collect(ctx, approval.Holder{
+				Face: "ciba", Client: c, Kind: approval.PollCode, Code: b.Code, Address: address, Fresh: true,
+			}, approval.SignIn, time.Minute) // it is waited for, not collected
+		}()
+		h.until("somebody waits", func() bool { return h.service.Hub.Sleeping() > 0 })
+		card := p.call("/phone/requests/inspect", map[string]any{"ref": listed(b)}).want(http.StatusOK)
+		leave()
+		<-left
+		for _, name := range []string{"wait_address", "wait_place", "network", "warning"} {
+			if got := card.member(name); got != nil {
+				t.Errorf("polled from %s: got %s %v, want none", address, name, got)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package phone_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
 )
 
 // tamper writes to the database as only an intruder, or a fault, would.
@@ -25,16 +27,33 @@ func (h *house) tamper(query string, args ...any) {
 	}
 }
 
-// contextMembers are the names under which everything that a person is shown
-// about a request is stored.
-func contextMembers() []string {
-	var out []string
+// contextChanges are changes to everything that a person is shown about a request,
+// by the name under which it is stored.
+func contextChanges(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
 	of := reflect.TypeFor[approval.Context]()
 	for i := range of.NumField() {
-		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
-		out = append(out, name)
+		field := of.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		out[name] = fmt.Sprintf(`context = json_set(context, '$.%s', %s)`, name, another(t, field.Type))
 	}
 	return out
+}
+
+// another is a value of a type, in SQL, that no request of these tests has.
+func another(t *testing.T, of reflect.Type) string {
+	t.Helper()
+	switch of {
+	case reflect.TypeFor[string]():
+		return `'another'`
+	case reflect.TypeFor[[]account.ScopeText]():
+		return `json('[{"scope":"profile","says":"another"}]')`
+	case reflect.TypeFor[json.RawMessage]():
+		return `json('[{"type":"another"}]')`
+	}
+	t.Fatalf("a request is shown with a %s: say what another one is", of)
+	return ""
 }
 
 // TestRequest_changedBehindAnApproval_isNotDecided is threat A5: what is signed is
@@ -47,17 +66,26 @@ func TestRequest_changedBehindAnApproval_isNotDecided(t *testing.T) {
 		"purpose":   `purpose = 'add_credential'`,
 		"expires":   `expires = expires + 1`,
 	}
-	for _, member := range contextMembers() {
-		changes["context."+member] = fmt.Sprintf(`context = json_set(context, '$.%s', 'another')`, member)
+	for member, change := range contextChanges(t) {
+		changes["context."+member] = change
 	}
-	if len(changes) < 13 {
+	for name, change := range map[string]string{
+		"a scope more":      `context = json_insert(context, '$.scopes[#]', json('{"scope":"files","says":"read your files"}'))`,
+		"a scope's words":   `context = json_set(context, '$.scopes[0].says', 'do nothing')`,
+		"no scopes":         `context = json_remove(context, '$.scopes')`,
+		"a detail's amount": `context = json_set(context, '$.authorization_details[0].amount', '9.00')`,
+		"no details":        `context = json_remove(context, '$.authorization_details')`,
+	} {
+		changes[name] = change
+	}
+	if len(changes) < 20 {
 		t.Fatalf("got %d fields to change, want all of the record", len(changes))
 	}
 	h := newHouse(t)
 	p := h.owner("ada")
 	for name, change := range changes {
 		for way, reach := range map[string]func(approval.Begun) ref{"scanned": scanned, "listed": listed, "pushed": h.pushed} {
-			b := h.ask(h.client, p.user, approval.Long)
+			b := h.begin(h.client, p.user, withDetails)
 			begun := p.beginApproval(reach(b), b.MatchNumber.Reveal()).want(http.StatusOK)
 			h.tamper(`UPDATE requests SET `+change+` WHERE id = ?`, b.Request.ID)
 			got := p.call("/phone/requests/approve", map[string]any{"ref": reach(b), "credential": p.sign(begun)})

@@ -91,23 +91,33 @@ func (f *face) beginApproval(c *gin.Context, who visitor) error {
 	}
 	options, err := f.Ceremonies.BeginApproval(c.Request.Context(), in.Ref.ref(), who.Viewer, in.Number)
 	if err != nil {
-		return numberNeeded(in.Number, err)
+		return f.unmatched(c, who, in.Ref.ref(), in.Number, err)
 	}
 	c.JSON(http.StatusOK, gin.H{"publicKey": options})
 	return nil
 }
 
-// numberNeeded tells a number that is missing, which costs no try, from a wrong
-// one.
-func numberNeeded(given string, err error) error {
+// unmatched tells what is missing, which costs no try, from a wrong number.
+func (f *face) unmatched(c *gin.Context, who visitor, ref approval.Ref, given string, err error) error {
 	missing, ok := errors.AsType[*approval.MismatchError](err)
-	if !ok || strings.TrimSpace(given) != "" {
+	if !ok {
 		return err
 	}
-	return &wire.Error{
-		Status: http.StatusUnprocessableEntity, Code: codeNumberNeeded, Cause: err,
-		Message: "Enter the number that the screen shows.",
-		Extra:   map[string]any{"tries_left": missing.Left},
+	view, unseen := f.Service.Inspect(c.Request.Context(), ref, who.Viewer)
+	switch {
+	case unseen == nil && view.NeedsSeen:
+		return &wire.Error{
+			Status: http.StatusUnprocessableEntity, Code: codeMessageUnseen, Cause: err,
+			Message: "First look whether your device shows the same message, and say so.",
+		}
+	case strings.TrimSpace(given) == "":
+		return &wire.Error{
+			Status: http.StatusUnprocessableEntity, Code: codeNumberNeeded, Cause: err,
+			Message: "Enter the number that the screen shows.",
+			Extra:   map[string]any{"tries_left": missing.Left},
+		}
+	default:
+		return err
 	}
 }
 

@@ -87,7 +87,7 @@ func TestTyped_wrongCodes_areSaidToBeAndThenPaced(t *testing.T) {
 	for range 5 { // threats B1: 5 wrong ones in 2 minutes
 		p.form("/device", "code", wrong).want(http.StatusUnprocessableEntity).wantText("No device is waiting").wantNoText(wrong)
 	}
-	limited := p.form("/device", "code", b.Code.Reveal()).want(http.StatusTooManyRequests).wantText("Wait a moment", limitedText)
+	limited := p.form("/device", "code", b.Code.Reveal()).want(http.StatusTooManyRequests).wantText(limitedText)
 	if limited.header.Get("Retry-After") == "" {
 		t.Error("Retry-After: got none")
 	}
@@ -232,7 +232,7 @@ func TestExpired_cardBecomesAResult(t *testing.T) {
 	for _, path := range []string{"/a/" + b.Handle.Reveal(), "/r/" + b.Request.ID} {
 		p.get(path).want(http.StatusOK).wantText("This request has run out").wantNoText("Approve with passkey")
 	}
-	p.form("/device", "code", b.Code.Reveal()).want(http.StatusOK).wantText("This request has run out")
+	p.form("/device", "code", b.Code.Reveal()).want(http.StatusUnprocessableEntity).wantText("This code has run out")
 	p.call("/phone/requests/inspect", map[string]any{"ref": scanned(b)}).wantCode(http.StatusGone, "expired")
 	p.call("/phone/requests/opened", map[string]any{"ref": scanned(b)}).wantCode(http.StatusGone, "expired")
 	p.beginApproval(scanned(b), "").wantCode(http.StatusGone, "expired")

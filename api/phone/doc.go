@@ -4,7 +4,8 @@
 // # Guarantees
 //
 //   - A GET changes nothing, however often a link is opened or prefetched. (A
-//     session's last use is noted, at most once an hour.)
+//     session's last use is noted, at most once an hour; and a wrong user code in
+//     a link that somebody opens costs a try, like one that is typed.)
 //   - Nothing of a request is shown to somebody who is not signed in, and nobody
 //     decides a request that is somebody else's.
 //   - A second phone that opens the same request is noticed, and both are told.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -17,29 +18,31 @@ import (
 
 // The codes of this face's errors.
 const (
-	codeSignedOut    = "signed_out"
-	codeCrossOrigin  = "cross_origin"
-	codeNotFound     = "not_found"
-	codeNotDecided   = "not_decided"
-	codeDeclined     = "declined"
-	codeExpired      = "expired"
-	codeDecided      = "already_decided"
-	codeRefused      = "passkey_refused"
-	codeForbidden    = "forbidden"
-	codeInactive     = "account_inactive"
-	codeRevoked      = "no_longer_valid"
-	codeSuspended    = "passkey_stopped"
-	codeReplayed     = "ceremony_over"
-	codeRotated      = "qr_replaced"
-	codeExists       = "already_exists"
-	codeInvalid      = "invalid"
-	codeTooMany      = "too_many_requests"
-	codeUnavailable  = "unavailable"
-	codeWrongNumber  = "wrong_number"
-	codeNumberNeeded = "number_needed"
-	codeInvitation   = "invitation_over"
-	codeChanged      = "request_changed"
-	codePhones       = "too_many_phones"
+	codeSignedOut     = "signed_out"
+	codeCrossOrigin   = "cross_origin"
+	codeNotFound      = "not_found"
+	codeNotDecided    = "not_decided"
+	codeDeclined      = "declined"
+	codeExpired       = "expired"
+	codeDecided       = "already_decided"
+	codeRefused       = "passkey_refused"
+	codeForbidden     = "forbidden"
+	codeInactive      = "account_inactive"
+	codeRevoked       = "no_longer_valid"
+	codeSuspended     = "passkey_stopped"
+	codeReplayed      = "ceremony_over"
+	codeRotated       = "qr_replaced"
+	codeExists        = "already_exists"
+	codeInvalid       = "invalid"
+	codeTooMany       = "too_many_requests"
+	codeUnavailable   = "unavailable"
+	codeWrongNumber   = "wrong_number"
+	codeNumberNeeded  = "number_needed"
+	codeMessageUnseen = "message_not_confirmed"
+	codeInvitation    = "invitation_over"
+	codeChanged       = "request_changed"
+	codeReadAhead     = "read_ahead"
+	codePhones        = "too_many_phones"
 )
 
 const (
@@ -176,19 +179,33 @@ var advice = map[string]string{
 	codeInvitation:  "Ask whoever runs this service for a new invitation. If you have made your passkey already, sign in with it.",
 	codeCrossOrigin: "Nothing was changed.",
 	codeRotated:     "If signing in took you a while, that is all that happened: you are signed in now, so scan again. If somebody sent you this link, leave it alone.",
-	codeTooMany:     "Nothing is lost. A QR code can be scanned at once, without a code to type.",
 	codeUnavailable: "Nothing is lost.",
 }
 
 // renderError shows an error as a page.
 func (f *face) renderError(c *gin.Context, e *wire.Error) {
 	wire.SetRetryAfter(c, e)
+	do := cmp.Or(advice[e.Code], "Go to the start page and try again.")
+	if e.Code == codeTooMany {
+		do = "Nothing is lost. Try again in " + inWords(e.RetryAfter) + "."
+	}
 	page := web.MessagePage{
-		Title: titles[e.Code], What: e.Message,
-		Do:        cmp.Or(advice[e.Code], "Go to the start page and try again."),
+		Title: titles[e.Code], What: e.Message, Do: do,
 		RequestID: wire.RequestID(c),
 	}
 	if err := f.show(c, e.Status, page); err != nil {
 		_ = c.Error(err)
 	}
+}
+
+// inWords is how long somebody has to wait, not a second too short.
+func inWords(wait time.Duration) string {
+	n, unit := int(math.Ceil(wait.Minutes())), "minute"
+	if wait < 100*time.Second {
+		n, unit = max(1, int(math.Ceil(wait.Seconds()))), "second"
+	}
+	if n > 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", n, unit)
 }

@@ -30,7 +30,7 @@ type followed struct {
 	State           approval.State `json:"state"`
 	Version         int64          `json:"version"`
 	OpenedElsewhere bool           `json:"opened_elsewhere"`
-	Redirect        string         `json:"redirect,omitempty"` // when there is nothing left to decide
+	Redirect        string         `json:"redirect,omitempty"` // when there is nothing left to decide, and it was this person's
 }
 
 // follow holds the call of an open card until there is news: another phone opened
@@ -63,11 +63,13 @@ func (f *face) follow(c *gin.Context, who visitor) error {
 func followedTo(r approval.Request, who visitor) followed {
 	out := followed{
 		RequestID: r.ID, State: r.State, Version: r.Version,
-		OpenedElsewhere: openedElsewhere(r, who), Redirect: resultPath(r),
+		OpenedElsewhere: openedElsewhere(r, who),
+	}
+	// What was typed belongs to nobody until somebody has answered it.
+	if r.State != approval.Pending && r.UserID == who.User.ID {
+		out.Redirect = resultPath(r)
 	}
 	switch r.State {
-	case approval.Pending:
-		out.Redirect = ""
 	case approval.Redeemed:
 		out.State = approval.Approved
 	case approval.Lapsed:

@@ -1,21 +1,15 @@
 package phone
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/web"
 )
-
-// typedPerMinute bounds how often one address may submit the form; wrong codes
-// have a budget of their own (threats B1), counted where it cannot be lost.
-const typedPerMinute = 60
 
 func (f *face) askToSignIn(c *gin.Context, next string) error {
 	frame, err := f.frame(c.Request.Context(), visitor{})
@@ -23,7 +17,7 @@ func (f *face) askToSignIn(c *gin.Context, next string) error {
 		return err
 	}
 	page := web.SignInPage{Frame: frame, Next: next}
-	if strings.HasPrefix(next, "/a/") || strings.HasPrefix(next, "/r/") {
+	if strings.HasPrefix(next, "/a/") || strings.HasPrefix(next, "/r/") || strings.HasPrefix(next, "/device?") {
 		page.Reason = "A device asks to be let in. Sign in to see which."
 	}
 	return f.show(c, http.StatusOK, page)
@@ -71,9 +65,10 @@ func (f *face) listed(c *gin.Context, who visitor) error {
 	return f.review(c, who, approval.Ref{Way: approval.Listed, Secret: account.Secret(c.Param("id"))})
 }
 
-// review shows the card, or how the request ended. Where a QR code that rotates
-// was scanned in time, the page moves to an address that lasts as long as the
-// request does, so that it can be loaded again.
+// review shows the card, or how the request ended; ErrExpired where a code was
+// typed, so that another can be. Where a QR code that rotates was scanned in time,
+// the page moves to an address that lasts as long as the request does, so that it
+// can be loaded again.
 func (f *face) review(c *gin.Context, who visitor, ref approval.Ref) error {
 	ctx := c.Request.Context()
 	view, err := f.Service.Inspect(ctx, ref, who.Viewer)
@@ -87,55 +82,12 @@ func (f *face) review(c *gin.Context, who visitor, ref approval.Ref) error {
 	if err != nil {
 		return err
 	}
-	if standing(view.Request, frame.Now) != approval.Pending {
+	switch state := standing(view.Request, frame.Now); {
+	case state == approval.Pending:
+		return f.show(c, http.StatusOK, web.ReviewPage{Frame: frame, Card: f.card(view, who)})
+	case state == approval.Expired && ref.Way == approval.Typed:
+		return approval.ErrExpired
+	default:
 		return f.show(c, http.StatusOK, result(view.Request, frame, false))
 	}
-	return f.show(c, http.StatusOK, web.ReviewPage{Frame: frame, Card: f.card(view, who)})
-}
-
-func (f *face) device(c *gin.Context, who visitor) error {
-	return f.askForCode(c, who, http.StatusOK, "")
-}
-
-func (f *face) askForCode(c *gin.Context, who visitor, status int, fault string) error {
-	frame, err := f.frame(c.Request.Context(), who)
-	if err != nil {
-		return err
-	}
-	return f.show(c, status, web.DevicePage{Frame: frame, Error: fault})
-}
-
-// typed shows the card of the request whose code was typed.
-func (f *face) typed(c *gin.Context, who visitor) error {
-	if err := f.pace(c, "device", typedPerMinute); err != nil {
-		return err
-	}
-	form, err := readForm(c)
-	if err != nil {
-		return err
-	}
-	code := strings.TrimSpace(form.Get("code"))
-	if code == "" {
-		return f.askForCode(c, who, http.StatusUnprocessableEntity, "Type the code that the device shows.")
-	}
-	err = f.review(c, who, approval.Ref{Way: approval.Typed, Secret: account.Secret(code)})
-	switch {
-	case errors.Is(err, approval.ErrNotFound):
-		return f.askForCode(c, who, http.StatusUnprocessableEntity, "No device is waiting for you with this code. Look at its screen and type it again.")
-	case errors.Is(err, approval.ErrTooMany):
-		return tooManyCodes(err)
-	}
-	return err
-}
-
-// tooManyCodes says what the budget for wrong codes means to somebody typing.
-func tooManyCodes(err error) error {
-	e := &wire.Error{
-		Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: retryPaced, Cause: err,
-		Message: "Too many codes were wrong, so no more are looked at for a while.",
-	}
-	if limit, ok := errors.AsType[*approval.LimitError](err); ok {
-		e.RetryAfter = limit.RetryAfter
-	}
-	return e
 }

@@ -188,9 +188,9 @@ func (f *face) owner(h visit) wire.Handler {
 		case !errors.Is(err, errSignedOut):
 			return err
 		case ledHere(c.Request):
-			return f.arrive(c, c.Request.URL.EscapedPath())
+			return f.arrive(c, c.Request.URL.RequestURI())
 		default:
-			return f.askToSignIn(c, c.Request.URL.EscapedPath())
+			return f.askToSignIn(c, c.Request.URL.RequestURI())
 		}
 	}
 }

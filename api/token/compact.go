@@ -2,11 +2,12 @@ package token
 
 import (
 	"bytes"
-	"crypto/ecdsa"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,28 +15,38 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// onlyES256 is the allow-list: one algorithm (RFC 8725 section 3.1).
+// onlyES256 is the allow-list of every token but an ID token: one algorithm (RFC
+// 8725 section 3.1).
 var onlyES256 = []jose.SignatureAlgorithm{jose.ES256}
+
+// dialect is what tokens of one kind may look like.
+type dialect struct {
+	limit     int // bytes
+	algs      []jose.SignatureAlgorithm
+	bringsKey bool // in the header's jwk, as a DPoP proof must and no other may
+}
 
 // refusedHeaders bring a key, name one, or change how the signature is
 // computed. A key comes from the ring or from the client's record only (RFC
-// 8725 section 3.10), and we implement no extension (crit, b64).
+// 8725 section 3.10), but for the jwk of a DPoP proof, which proves nothing else
+// than that its sender has that key. We implement no extension (crit, b64).
 var refusedHeaders = []string{"jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"}
 
 // parsed is a token that has the right shape and whose signature nobody has
 // looked at yet.
 type parsed struct {
+	alg     string // one of the dialect's
 	header  object
 	claims  object
 	payload []byte
 	jws     *jose.JSONWebSignature
 }
 
-// parseCompact reads a compact JWS of at most limit bytes. Every error matches
+// parseCompact reads a compact JWS of the dialect. Every error matches
 // ErrMalformed, and none repeats any of the input.
-func parseCompact(compact string, limit int) (*parsed, error) {
-	if len(compact) > limit {
-		return nil, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, limit)
+func parseCompact(compact string, d dialect) (*parsed, error) {
+	if len(compact) > d.limit {
+		return nil, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, d.limit)
 	}
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
@@ -53,18 +64,19 @@ func parseCompact(compact string, limit int) (*parsed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
-	if err := checkHeader(header); err != nil {
+	alg, err := d.checkHeader(header)
+	if err != nil {
 		return nil, err
 	}
 	claims, err := parseObject(segments[1])
 	if err != nil {
 		return nil, fmt.Errorf("claims: %w", err)
 	}
-	jws, err := jose.ParseSignedCompact(compact, onlyES256)
+	jws, err := jose.ParseSignedCompact(compact, d.algs)
 	if err != nil {
 		return nil, fmt.Errorf("%w: not a JWS", ErrMalformed)
 	}
-	return &parsed{header: header, claims: claims, payload: segments[1], jws: jws}, nil
+	return &parsed{alg: alg, header: header, claims: claims, payload: segments[1], jws: jws}, nil
 }
 
 // decodeSegment accepts the one canonical spelling. encoding/base64 alone
@@ -80,25 +92,26 @@ func decodeSegment(part string) ([]byte, error) {
 	return segment, nil
 }
 
-func checkHeader(header object) error {
-	alg, _, err := header.text("alg")
+func (d dialect) checkHeader(header object) (alg string, err error) {
+	alg, _, err = header.text("alg")
 	if err != nil {
-		return err
+		return "", err
 	}
-	if alg != string(jose.ES256) {
-		return fmt.Errorf("%w: algorithm is not ES256", ErrMalformed)
+	if !slices.Contains(d.algs, jose.SignatureAlgorithm(alg)) {
+		return "", fmt.Errorf("%w: another algorithm", ErrMalformed)
 	}
 	for _, name := range refusedHeaders {
-		if _, found := header[name]; found {
-			return fmt.Errorf("%w: header has %s", ErrMalformed, name)
+		if _, found := header[name]; found && !(d.bringsKey && name == "jwk") {
+			return "", fmt.Errorf("%w: header has %s", ErrMalformed, name)
 		}
 	}
-	return nil
+	return alg, nil
 }
 
-// signedBy says whether key signed the token; a key of another curve never did.
-func (p *parsed) signedBy(key *ecdsa.PublicKey) bool {
-	if checkCurve(key) != nil {
+// signedBy says whether key signed the token; one of another curve or another
+// kind than the token's algorithm never did.
+func (p *parsed) signedBy(key crypto.PublicKey) bool {
+	if !fits(p.alg, key) {
 		return false
 	}
 	_, err := p.jws.Verify(key)

@@ -1,17 +1,21 @@
 // Package token signs and verifies nod's JSON Web Tokens (RFC 7519).
 //
-// It speaks two kinds of token, both compact JWS (RFC 7515 section 7.1) signed
+// It speaks four kinds of token, all compact JWS (RFC 7515 section 7.1) signed
 // with ES256 (RFC 7518 section 3.4):
 //
-//   - Result tokens, which nod signs. A [Ring] holds nod's signing keys: it
-//     makes the first one, opens the private halves, which are encrypted at
-//     rest, and publishes the public halves.
+//   - Tokens that nod signs: result tokens, access tokens, ID tokens. A [Ring]
+//     holds nod's signing keys: it makes the first ones, opens the private
+//     halves, which are encrypted at rest, and publishes the public halves.
+//     Beside the ES256 key it holds one for RS256 (section 3.3), which is for ID
+//     tokens of clients that know no other.
 //   - Service tokens, which backends sign and send as their credential.
 //     [ParseService] and [VerifyService] read those.
+//   - Assertions, which clients of the standard faces sign: [VerifyAssertion].
+//   - DPoP proofs (RFC 9449): [VerifyDPoP].
 //
 // Guarantees:
 //
-//   - Signing is deterministic (RFC 6979): the same claims under the same kid
+//   - Signing is deterministic (RFC 6979, RFC 8017 section 8.2): the same claims under the same kid
 //     are the same token, byte for byte, on every node. A reply that was lost
 //     can be repeated without a second token coming into being.
 //   - One token has one spelling: whitespace, padding and loose trailing bits
@@ -19,8 +23,10 @@
 //   - Keys change without a verifier ever missing one: the next key is published
 //     before it signs, on every node at the same moment by the store's clock, and
 //     the last one is published until its tokens have expired.
-//   - The algorithm is ES256 and nothing else, whatever a header says. No
-//     header chooses the key: jwk, jku, x5c, x5u, x5t and crit are refused.
+//   - The algorithm is ES256 and nothing else, whatever a header says; only who
+//     asks for it gets RS256 verified, with an RS256 key. No header chooses the
+//     key: jku, x5c, x5u, x5t and crit are refused, and so is jwk but in a DPoP
+//     proof, where it must be public and of P-256.
 //   - Private keys print as "[secret]", under every verb and in every log.
 //
 // The package imports nothing else of nod, keeps no replay memory (a nonce is

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/asn1"
-	"fmt"
 	"math/big"
 
 	"github.com/go-jose/go-jose/v4"
@@ -45,22 +44,4 @@ func (s es256) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, e
 	sig.R.FillBytes(out[:scalarSize])
 	sig.S.FillBytes(out[scalarSize:])
 	return out, nil
-}
-
-// compact returns claims as a signed token whose header carries typ.
-func (s es256) compact(typ string, claims any) (string, error) {
-	payload, err := encodeClaims(claims)
-	if err != nil {
-		return "", fmt.Errorf("encode claims: %w", err)
-	}
-	opts := new(jose.SignerOptions).WithType(jose.ContentType(typ))
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: s}, opts)
-	if err != nil {
-		return "", err
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		return "", err
-	}
-	return signed.CompactSerialize()
 }

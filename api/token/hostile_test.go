@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -14,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,29 +30,40 @@ type bench struct {
 	pem     []byte
 	spki    []byte
 	jwks    []byte
+
+	rsaKID     string
+	rsaPrivate *rsa.PrivateKey
+	rsaPEM     []byte
+
+	typ   string // of the tokens it makes
+	extra string // more members of their header, each after a comma
 }
 
-// goodClaims pass as a result token and as a service token alike, so that one
-// table serves both verifiers.
+// goodClaims pass as a result token, a service token, an assertion and a DPoP proof
+// alike, so that one table serves all verifiers.
 const goodClaims = `{"iss":"https://nod.example","aud":"client-1","exp":1782907800,"iat":1782907200,` +
-	`"client_id":"client-1","type":"codes.generate","nonce":"abcdefghABCDEFGH","username":"zoe"}`
+	`"client_id":"client-1","type":"codes.generate","nonce":"abcdefghABCDEFGH","username":"zoe",` +
+	`"sub":"client-1","jti":"j-1","htm":"POST","htu":"https://nod.example/oauth/token"}`
 
 func newBench(t testing.TB) (*bench, *Ring) {
 	t.Helper()
 	store, c := &memStore{}, newClock()
 	r := openRing(t, store, c)
-	k := r.snap.Load().keys[0]
+	k, rs := r.snap.Load().keys[0], r.snap.Load().keys[1]
 	jwks, err := r.JWKS(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bench{kid: k.kid, private: k.private, pem: k.pem, spki: store.rows[0].Public, jwks: jwks}, r
+	return &bench{
+		kid: k.kid, private: k.private.(*ecdsa.PrivateKey), pem: k.pem, spki: store.rows[0].Public, jwks: jwks,
+		rsaKID: rs.kid, rsaPrivate: rs.private.(*rsa.PrivateKey), rsaPEM: rs.pem, typ: "JWT",
+	}, r
 }
 
 func b64(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
 func (b *bench) header(extra string) string {
-	return `{"alg":"ES256","typ":"JWT","kid":"` + b.kid + `"` + extra + `}`
+	return `{"alg":"ES256","typ":"` + b.typ + `","kid":"` + b.kid + `"` + b.extra + extra + `}`
 }
 
 func (b *bench) withAlg(alg string) string {
@@ -109,18 +122,16 @@ func ecdsaWith(curve elliptic.Curve, hash crypto.Hash, size int) func([]byte) []
 	}
 }
 
-func rsaWith(pss bool) func([]byte) []byte {
+// rsaWith signs with the ring's own RSA key.
+func (b *bench) rsaWith(hash crypto.Hash, pss bool) func([]byte) []byte {
 	return func(input []byte) []byte {
-		private, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		digest := sha256.Sum256(input)
+		h := hash.New()
+		h.Write(input)
 		if pss {
-			sig, _ := rsa.SignPSS(rand.Reader, private, crypto.SHA256, digest[:], nil)
+			sig, _ := rsa.SignPSS(rand.Reader, b.rsaPrivate, hash, h.Sum(nil), nil)
 			return sig
 		}
-		sig, _ := rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, digest[:])
+		sig, _ := rsa.SignPKCS1v15(nil, b.rsaPrivate, hash, h.Sum(nil))
 		return sig
 	}
 }
@@ -137,7 +148,7 @@ func (b *bench) withOwnJWK() string {
 		panic(err)
 	}
 	jwk, _ := json.Marshal(jose.JSONWebKey{Key: &private.PublicKey, KeyID: b.kid})
-	forger := bench{kid: b.kid, private: private}
+	forger := bench{kid: b.kid, private: private, typ: b.typ, extra: b.extra}
 	return forger.sign(b.header(`,"jwk":`+string(jwk)), goodClaims)
 }
 
@@ -193,16 +204,17 @@ func (b *bench) hostile() []hostile {
 		{"alg null", b.sign(b.withAlg(`null`), goodClaims), ErrMalformed},
 		{"alg is an array", b.sign(b.withAlg(`["ES256"]`), goodClaims), ErrMalformed},
 		{"alg in lower case", b.sign(b.withAlg(`"es256"`), goodClaims), ErrMalformed},
-		{"alg missing", b.sign(`{"typ":"JWT","kid":"`+b.kid+`"}`, goodClaims), ErrMalformed},
-		{"alg under another case", b.sign(`{"ALG":"ES256","typ":"JWT","kid":"`+b.kid+`"}`, goodClaims), ErrMalformed},
+		{"alg missing", b.sign(strings.Replace(b.header(""), `"alg":"ES256",`, "", 1), goodClaims), ErrMalformed},
+		{"alg under another case", b.sign(strings.Replace(b.header(""), `"alg"`, `"ALG"`, 1), goodClaims), ErrMalformed},
 		{"HS256 with the PEM as secret", b.forge(b.withAlg(`"HS256"`), hs256(b.pem)), ErrMalformed},
 		{"HS256 with the DER as secret", b.forge(b.withAlg(`"HS256"`), hs256(b.spki)), ErrMalformed},
 		{"HS256 with the JWKS as secret", b.forge(b.withAlg(`"HS256"`), hs256(b.jwks)), ErrMalformed},
+		{"HS256 with the RSA PEM as secret", b.forge(b.withAlg(`"HS256"`), hs256(b.rsaPEM)), ErrMalformed},
 		{"HS256 with an empty secret", b.forge(b.withAlg(`"HS256"`), hs256(nil)), ErrMalformed},
 		{"HS256 under the name ES256", b.forge(b.header(""), hs256(b.pem)), ErrSignature},
-		{"RS256", b.forge(b.withAlg(`"RS256"`), rsaWith(false)), ErrMalformed},
-		{"PS256", b.forge(b.withAlg(`"PS256"`), rsaWith(true)), ErrMalformed},
-		{"RS256 under the name ES256", b.forge(b.header(""), rsaWith(false)), ErrSignature},
+		{"RS256", b.forge(b.withAlg(`"RS256"`), b.rsaWith(crypto.SHA256, false)), ErrMalformed},
+		{"PS256", b.forge(b.withAlg(`"PS256"`), b.rsaWith(crypto.SHA256, true)), ErrMalformed},
+		{"RS256 under the name ES256", b.forge(b.header(""), b.rsaWith(crypto.SHA256, false)), ErrSignature},
 		{"ES384", b.forge(b.withAlg(`"ES384"`), ecdsaWith(elliptic.P384(), crypto.SHA384, 48)), ErrMalformed},
 		{"ES512", b.forge(b.withAlg(`"ES512"`), ecdsaWith(elliptic.P521(), crypto.SHA512, 66)), ErrMalformed},
 		{"ES256K", b.sign(b.withAlg(`"ES256K"`), goodClaims), ErrMalformed},
@@ -232,7 +244,16 @@ func (b *bench) hostile() []hostile {
 		{"nested ten thousand deep", b.sign(b.header(""), strings.Repeat("[", 10_001)), ErrMalformed},
 		{"signature missing", parts[0] + "." + parts[1] + ".", ErrMalformed},
 		{"signature zero", b.resigned(zero), ErrSignature},
+		{"r zero", b.resigned(func(s []byte) []byte { return append(make([]byte, 32), s[32:]...) }), ErrSignature},
+		{"s zero", b.resigned(func(s []byte) []byte { return append(s[:32:32], make([]byte, 32)...) }), ErrSignature},
 		{"signature of the group order", b.resigned(order), ErrSignature},
+		{"r the group order", b.resigned(func(s []byte) []byte { return append(order(s)[:32:32], s[32:]...) }), ErrSignature},
+		{"s the group order", b.resigned(func(s []byte) []byte { return append(s[:32:32], order(s)[32:]...) }), ErrSignature},
+		{"r and s too large", b.resigned(func([]byte) []byte { return bytes.Repeat([]byte{0xff}, 64) }), ErrSignature},
+		{"r and s of 48 bytes", b.resigned(func(s []byte) []byte {
+			pad := make([]byte, 16)
+			return slices.Concat(pad, s[:32], pad, s[32:])
+		}), ErrSignature},
 		{"signature as DER", b.forge(b.header(""), der), ErrSignature},
 		{"signature one byte short", b.resigned(func(s []byte) []byte { return same(s)[:63] }), ErrSignature},
 		{"signature one byte long", b.resigned(func(s []byte) []byte { return append(s, 0) }), ErrSignature},
@@ -264,12 +285,29 @@ func TestVerify_hostileTokens(t *testing.T) {
 	if _, err := r.Verify(t.Context(), b.good(), expectLogin()); err != nil {
 		t.Fatalf("the token all others are made from: %v", err)
 	}
-	for _, h := range b.hostile() {
+	for _, h := range slices.Concat(b.hostile(), b.hostileTimes()) {
 		claims, err := r.Verify(t.Context(), h.token, expectLogin())
 		if !errors.Is(err, h.want) || claims.JSON != nil {
 			t.Errorf("%s: got %v, want %v", h.name, err, h.want)
 		}
 	}
+}
+
+// hostileTimes are refused by whoever reads more times than iat. All else about
+// them is good.
+func (b *bench) hostileTimes() []hostile {
+	var list []hostile
+	for _, claim := range []string{"exp", "nbf"} {
+		for about, value := range map[string]string{
+			"as text": `"1782907800"`, "with a fraction": `1782907800.5`, "beyond all years": `1e400`, "of year 10000": `253402300800`,
+			"negative": `-1`, "true": `true`, "a list": `[1782907800]`, "an object": `{"seconds":1782907800}`, "twice": `1782907800,"` + claim + `":1`,
+		} {
+			claims := strings.Replace(goodClaims, `"`+claim+`":1782907800,`, "", 1)
+			claims = strings.Replace(claims, `{`, `{"`+claim+`":`+value+`,`, 1)
+			list = append(list, hostile{claim + " " + about, b.sign(b.header(""), claims), ErrMalformed})
+		}
+	}
+	return list
 }
 
 func TestVerifyService_hostileTokens(t *testing.T) {

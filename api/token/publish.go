@@ -15,8 +15,8 @@ import (
 // longer than that before it signs, see [Lead].
 const CacheFor = time.Minute
 
-// JWKS returns the published keys as a JWK Set (RFC 7517 section 5), the newest
-// first: keys in use, the next one, and past ones until their last token has
+// JWKS returns the published keys as a JWK Set (RFC 7517 section 5), those of ES256
+// before those of RS256, and of each the newest first: keys in use, the next one, and past ones until their last token has
 // expired. It is up to date to the second while the store answers.
 func (r *Ring) JWKS(ctx context.Context) ([]byte, error) {
 	r.refresh(ctx, reloadEvery)
@@ -25,7 +25,7 @@ func (r *Ring) JWKS(ctx context.Context) ([]byte, error) {
 	for _, k := range r.snap.Load().keys {
 		if k.published(now) {
 			set.Keys = append(set.Keys, jose.JSONWebKey{
-				Key: k.public, KeyID: k.kid, Algorithm: AlgES256, Use: "sig",
+				Key: k.public, KeyID: k.kid, Algorithm: k.alg, Use: "sig",
 			})
 		}
 	}
@@ -37,7 +37,7 @@ func (r *Ring) JWKS(ctx context.Context) ([]byte, error) {
 }
 
 // PEM returns one public key as SubjectPublicKeyInfo in PEM (RFC 7468 section
-// 13) with LF line ends, for an empty kid the current one. The error matches
+// 13) with LF line ends, for an empty kid the current one of ES256. The error matches
 // ErrUnknownKey when no such key is published.
 func (r *Ring) PEM(ctx context.Context, kid string) ([]byte, error) {
 	if kid == "" {

@@ -20,13 +20,14 @@ func TestJWKS_published(t *testing.T) {
 		want  []string
 	}{{time.Second, []string{next, first}}, {2 * time.Hour, []string{next}}} {
 		c.advance(epoch.Add(step.after).Sub(c.Now()))
-		if got := jwksKIDs(t, other); !slices.Equal(got, step.want) {
+		if got := jwksKIDs(t, other, AlgES256); !slices.Equal(got, step.want) {
 			t.Errorf("after %s: got %v, want %v", step.after, got, step.want)
 		}
 	}
 }
 
-func jwksKIDs(t *testing.T, r *Ring) []string {
+// jwksKIDs lists the published keys of an algorithm.
+func jwksKIDs(t *testing.T, r *Ring, alg string) []string {
 	t.Helper()
 	raw, err := r.JWKS(t.Context())
 	if err != nil {
@@ -38,10 +39,14 @@ func jwksKIDs(t *testing.T, r *Ring) []string {
 	}
 	var kids []string
 	for _, k := range set.Keys {
-		if k["kty"] != "EC" || k["crv"] != "P-256" || k["alg"] != "ES256" || k["use"] != "sig" || k["d"] != "" || len(k) != 7 {
-			t.Errorf("got %v, want a public ES256 key and nothing else", k)
+		ec := k["alg"] == "ES256" && k["kty"] == "EC" && k["crv"] == "P-256" && k["x"] != "" && k["y"] != "" && len(k) == 7
+		rsa := k["alg"] == "RS256" && k["kty"] == "RSA" && k["n"] != "" && k["e"] == "AQAB" && len(k) == 6
+		if !ec && !rsa || k["use"] != "sig" || k["kid"] == "" {
+			t.Errorf("got %v, want a public ES256 or RS256 key and nothing else", k)
 		}
-		kids = append(kids, k["kid"])
+		if k["alg"] == alg {
+			kids = append(kids, k["kid"])
+		}
 	}
 	return kids
 }

@@ -76,8 +76,10 @@ type look struct {
 	err error
 }
 
-// Open reads the ring from the store, and makes the first key when none is
-// there that can sign.
+// Open reads the ring from the store, and makes the first key of each algorithm of
+// which none is there that can sign. In an empty store they sign at once. The first
+// RS256 key beside others is published for [Lead] before: verifiers may have been
+// told of the others only.
 //
 // The seal key, 32 bytes derived from the master key for this purpose alone,
 // encrypts the private halves. Open returns ErrMasterKey when the stored keys
@@ -93,32 +95,49 @@ func Open(ctx context.Context, store KeyStore, sealKey []byte, local func() time
 	if err := r.Reload(ctx); err != nil {
 		return nil, fmt.Errorf("open key ring: %w", err)
 	}
-	if r.snap.Load().current(r.now()) != nil {
-		return r, nil
-	}
 	if err := r.begin(ctx); err != nil {
 		return nil, fmt.Errorf("open key ring: %w", err)
 	}
 	return r, nil
 }
 
-// begin makes a key that signs at once, unless another node is faster.
+// begin makes the keys that are missing, unless another node is faster.
 func (r *Ring) begin(ctx context.Context) error {
-	made, err := r.seal.generate()
+	missing := r.snap.Load().missing(r.now())
+	if len(missing) == 0 {
+		return nil
+	}
+	made, err := r.seal.generateEach(missing)
 	if err != nil {
-		return fmt.Errorf("make signing key: %w", err)
+		return err
 	}
 	err = r.store.ChangeSigningKeys(ctx, func(now time.Time, keys []StoredKey) ([]StoredKey, error) {
-		s, err := newSnapshot(keys, r.seal)
-		if err != nil || s.current(now) != nil {
-			return keys, err
-		}
-		return append(slices.Clip(keys), made.from(now)), nil
+		return r.seal.begun(keys, made, now)
 	})
 	if err != nil {
-		return fmt.Errorf("add signing key: %w", err)
+		return fmt.Errorf("add signing keys: %w", err)
 	}
 	return r.Reload(ctx)
+}
+
+// begun is the keys with those made of which there are none.
+func (s sealer) begun(keys, made []StoredKey, now time.Time) ([]StoredKey, error) {
+	is, err := newSnapshot(keys, s)
+	if err != nil {
+		return nil, err
+	}
+	missing := is.missing(now)
+	out := slices.Clip(keys)
+	for _, k := range made {
+		from := now
+		if k.Alg != AlgES256 && len(is.keys) > 0 {
+			from = now.Add(Lead)
+		}
+		if slices.Contains(missing, k.Alg) {
+			out = append(out, k.from(from))
+		}
+	}
+	return out, nil
 }
 
 // Reload reads the store now. On any error the ring keeps what it had.
@@ -130,25 +149,34 @@ func (r *Ring) Reload(ctx context.Context) error {
 	return r.read(ctx)
 }
 
-// Current returns the kid to sign a new token with at now, which is the store's
-// time. A grant keeps that kid, so that it is signed alike every time. The error
-// matches ErrUnknownKey when every key has ended; else it is the store's, which
-// has not answered for a minute, or the context's.
+// Current is CurrentFor ES256.
 func (r *Ring) Current(ctx context.Context, now time.Time) (kid string, err error) {
+	return r.CurrentFor(ctx, now, AlgES256)
+}
+
+// CurrentFor returns the kid to sign a new token with at now, which is the store's
+// time, by an algorithm: [AlgES256] or [AlgRS256]. A grant keeps that kid, so that
+// it is signed alike every time.
+//
+// The error matches ErrUnknownKey when every key has ended, or the first one of
+// RS256 is not to be used yet, which takes no longer than [Lead]; else it is the
+// store's, which has not answered for a minute, or the context's.
+func (r *Ring) CurrentFor(ctx context.Context, now time.Time, alg string) (kid string, err error) {
 	r.refresh(ctx, maxAge)
 	if err := r.insist(ctx); err != nil {
 		return "", fmt.Errorf("choose signing key: %w", err)
 	}
-	k := r.snap.Load().current(now)
+	k := r.snap.Load().current(alg, now)
 	if k == nil {
-		return "", fmt.Errorf("choose signing key: %w: all have ended", ErrUnknownKey)
+		return "", fmt.Errorf("choose signing key: %w: none of %q signs now", ErrUnknownKey, alg)
 	}
 	return k.kid, nil
 }
 
 // Sign returns the claims as a compact JWS whose header carries kid and typ.
-// The same kid, typ and claims give the same token, on every node. Claims are
-// anything that marshals to a JSON object, always to the same one.
+// The algorithm is that of the kid's key. The same kid, typ and claims give the
+// same token, on every node. Claims are anything that marshals to a JSON object,
+// always to the same one.
 //
 // A key signs as long as the store keeps its private half, past UseUntil too:
 // when it may be used for new tokens is for Current to say. The error matches
@@ -161,11 +189,11 @@ func (r *Ring) Sign(ctx context.Context, kid, typ string, claims any) (string, e
 	if k.private == nil {
 		return "", fmt.Errorf("sign token: %w: the private half is gone", ErrUnknownKey)
 	}
-	compact, err := es256{kid: k.kid, key: k.private}.compact(typ, claims)
+	signed, err := compact(k.signer(), typ, claims)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	return compact, nil
+	return signed, nil
 }
 
 // find returns the published key of that name, after one look at the store

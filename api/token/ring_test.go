@@ -19,11 +19,14 @@ func TestOpen_makesFirstKeyOnce(t *testing.T) {
 	first := currentKID(t, openRing(t, store, c), c.Now())
 	c.advance(time.Hour)
 	again := currentKID(t, openRing(t, store, c), c.Now())
-	if len(store.rows) != 1 || first != again {
-		t.Errorf("got %d rows, kids %s and %s; want one key", len(store.rows), first, again)
+	if len(store.rows) != 2 || first != again {
+		t.Fatalf("got %d rows, kids %s and %s; want one key of each algorithm", len(store.rows), first, again)
 	}
 	if row := store.rows[0]; row.KID != first || row.Alg != "ES256" || !row.UseFrom.Equal(epoch.Add(time.Microsecond)) {
 		t.Errorf("stored %+v, want kid %s, ES256, from %s", row, first, epoch.Add(time.Microsecond))
+	}
+	if row := store.rows[1]; row.Alg != "RS256" || !row.UseFrom.Equal(epoch.Add(time.Microsecond)) {
+		t.Errorf("stored %+v, want RS256, from %s", row, epoch.Add(time.Microsecond))
 	}
 }
 
@@ -32,8 +35,8 @@ func TestOpen_makesKeyWhenAllHaveEnded(t *testing.T) {
 	old := currentKID(t, openRing(t, store, c), c.Now())
 	store.rows[0].UseUntil = epoch.Add(time.Hour)
 	c.advance(2 * time.Hour)
-	if got := currentKID(t, openRing(t, store, c), c.Now()); got == old || len(store.rows) != 2 {
-		t.Errorf("got %s of %d keys, want a second key", got, len(store.rows))
+	if got := currentKID(t, openRing(t, store, c), c.Now()); got == old || len(store.rows) != 3 {
+		t.Errorf("got %s of %d keys, want a second ES256 key", got, len(store.rows))
 	}
 }
 
@@ -44,8 +47,8 @@ func TestOpen_wrongMasterKey(t *testing.T) {
 	if !errors.Is(err, ErrMasterKey) || !strings.Contains(err.Error(), "is not the one this database was made with") {
 		t.Errorf("got %v, want ErrMasterKey in words", err)
 	}
-	if len(store.rows) != 1 {
-		t.Errorf("a wrong master key left %d rows, want 1", len(store.rows))
+	if len(store.rows) != 2 {
+		t.Errorf("a wrong master key left %d rows, want 2", len(store.rows))
 	}
 }
 
@@ -79,6 +82,7 @@ func TestOpen_refusesDamagedRows(t *testing.T) {
 			store, c := &memStore{}, newClock()
 			r := openRing(t, store, c)
 			addKey(t, r, epoch.Add(time.Hour))
+			store.rows = slices.Delete(store.rows, 1, 2) // the RS256 key, which would open
 			test.damage(&store.rows[0], &store.rows[1])
 			if _, err := Open(t.Context(), store, sealKey(7), c.Now); !errors.Is(err, test.want) {
 				t.Errorf("open: got %v, want %v", err, test.want)
@@ -132,8 +136,8 @@ func TestOpen_storeFails(t *testing.T) {
 
 func TestOpen_ignoresKeysOfOtherAlgorithms(t *testing.T) {
 	store, c := &memStore{rows: []StoredKey{{KID: "later", Alg: "EdDSA", Public: []byte("?")}}}, newClock()
-	if kid := currentKID(t, openRing(t, store, c), c.Now()); kid == "later" || len(store.rows) != 2 {
-		t.Errorf("got %s of %d keys, want an ES256 key beside the other", kid, len(store.rows))
+	if kid := currentKID(t, openRing(t, store, c), c.Now()); kid == "later" || len(store.rows) != 3 {
+		t.Errorf("got %s of %d keys, want keys of ours beside the other", kid, len(store.rows))
 	}
 }
 
@@ -169,8 +173,8 @@ func TestOpen_twoNodesAtOnce(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	if len(store.rows) != 1 {
-		t.Errorf("got %d first keys, want one", len(store.rows))
+	if len(store.rows) != 2 {
+		t.Errorf("got %d first keys, want one of each algorithm", len(store.rows))
 	}
 	for i, r := range rings {
 		token := sign(t, r, currentKID(t, r, c.Now()), exampleLogin())
@@ -273,7 +277,7 @@ func TestCurrent_storeGoneForGood(t *testing.T) {
 	if got := sign(t, r, want, exampleLogin()); got != token {
 		t.Errorf("redelivered %s, want %s", got, token)
 	}
-	if got := jwksKIDs(t, r); !slices.Equal(got, []string{want}) {
+	if got := jwksKIDs(t, r, AlgES256); !slices.Equal(got, []string{want}) {
 		t.Errorf("published %v, want %s", got, want)
 	}
 	store.change(func(s *memStore) { s.fail = nil })

@@ -29,8 +29,9 @@ const (
 	leeway = time.Minute
 )
 
-// Rotation is the change from one signing key to the next.
+// Rotation is the change from one signing key to the next of its algorithm.
 type Rotation struct {
+	Alg string
 	New string    // its kid; published from now on
 	At  time.Time // when New begins to sign, and Old signs for the last time
 
@@ -38,37 +39,46 @@ type Rotation struct {
 	OldUntil time.Time // until when Old is published
 }
 
-// Rotate makes the next key, which takes over in the time given: Lead or more, or
-// verifiers that cache the published keys may miss it. A token lives for life at
-// most, which is how long the present key stays published afterwards.
+// Rotate makes the next keys, one of each algorithm, which take over in the time
+// given: Lead or more, or verifiers that cache the published keys may miss them. A
+// token lives for life at most, which is how long the present keys stay published
+// afterwards.
 //
-// While the next key has not taken over yet there is no other: the error then
-// matches ErrRotating, and the rotation returned is the one under way.
-func (r *Ring) Rotate(ctx context.Context, in, life time.Duration) (Rotation, error) {
-	next, err := r.seal.generate()
+// The rotations are those of ES256 and RS256, in this order, and happen at the same
+// moment. While there is a key that has not taken over yet there is no other: the
+// error then matches ErrRotating, and the rotations returned are those under way.
+func (r *Ring) Rotate(ctx context.Context, in, life time.Duration) ([]Rotation, error) {
+	next, err := r.seal.generateEach(algs)
 	if err != nil {
-		return Rotation{}, fmt.Errorf("rotate signing keys: make one: %w", err)
+		return nil, fmt.Errorf("rotate signing keys: %w", err)
 	}
 	changed := r.store.ChangeSigningKeys(ctx, func(now time.Time, keys []StoredKey) ([]StoredKey, error) {
 		return rotated(keys, next, now, in, life)
 	})
 	if changed != nil && !errors.Is(changed, ErrRotating) {
-		return Rotation{}, fmt.Errorf("rotate signing keys: %w", changed)
+		return nil, fmt.Errorf("rotate signing keys: %w", changed)
 	}
 	if err := r.Reload(ctx); err != nil {
-		return Rotation{}, fmt.Errorf("rotate signing keys: %w", err)
+		return nil, fmt.Errorf("rotate signing keys: %w", err)
 	}
-	s := r.snap.Load()
+	s, now := r.snap.Load(), r.now()
+	var list []Rotation
+	for _, k := range s.keys {
+		made := slices.ContainsFunc(next, func(n StoredKey) bool { return n.KID == k.kid })
+		if made || changed != nil && !k.begun(now) {
+			list = append(list, s.rotationTo(k))
+		}
+	}
 	if changed != nil {
-		return s.rotationTo(s.keys[0]), fmt.Errorf("rotate signing keys: %w", changed)
+		return list, fmt.Errorf("rotate signing keys: %w", changed)
 	}
-	return s.rotationTo(s.byKID[next.KID]), nil
+	return list, nil
 }
 
 func (s *snapshot) rotationTo(next *key) Rotation {
-	is := Rotation{New: next.kid, At: next.useFrom}
+	is := Rotation{Alg: next.alg, New: next.kid, At: next.useFrom}
 	for _, k := range s.keys {
-		if k.useUntil.Equal(is.At) {
+		if k.alg == is.Alg && k.useUntil.Equal(is.At) {
 			is.Old, is.OldUntil = k.kid, k.keep
 			break
 		}
@@ -76,25 +86,28 @@ func (s *snapshot) rotationTo(next *key) Rotation {
 	return is
 }
 
-// rotated is the keys with another one that signs in the time given, and those
-// before it ended at that moment.
-func rotated(keys []StoredKey, next StoredKey, now time.Time, in, life time.Duration) ([]StoredKey, error) {
-	next = next.from(now.Add(in))
-	out := make([]StoredKey, 0, len(keys)+1)
+// rotated is the keys with others that sign in the time given, and those before
+// them ended at that moment.
+func rotated(keys, next []StoredKey, now time.Time, in, life time.Duration) ([]StoredKey, error) {
+	at := StoredKey{}.from(now.Add(in)).UseFrom
+	out := make([]StoredKey, 0, len(keys)+len(next))
 	for _, k := range keys {
 		switch {
-		case k.KID == next.KID: // done before, but nobody heard
-			return keys, nil
-		case k.Alg != AlgES256:
+		case slices.ContainsFunc(next, func(n StoredKey) bool { return n.KID == k.KID }):
+			return keys, nil // done before, but nobody heard
+		case !k.ours():
 		case now.Before(k.UseFrom):
 			return nil, ErrRotating
-		case k.UseUntil.IsZero() || next.UseFrom.Before(k.UseUntil):
-			k.UseUntil = next.UseFrom
+		case k.UseUntil.IsZero() || at.Before(k.UseUntil):
+			k.UseUntil = at
 			k = k.keptFor(life)
 		}
 		out = append(out, k)
 	}
-	return append(out, next), nil
+	for _, n := range next {
+		out = append(out, n.from(at))
+	}
+	return out, nil
 }
 
 // Tend deletes what no token needs any more: the private half of a key that has
@@ -122,7 +135,7 @@ func (r *Ring) Tend(ctx context.Context, life time.Duration) error {
 func tended(keys []StoredKey, now time.Time, life time.Duration) []StoredKey {
 	out := make([]StoredKey, 0, len(keys))
 	for _, k := range keys {
-		if k.Alg == AlgES256 && !k.UseUntil.IsZero() {
+		if k.ours() && !k.UseUntil.IsZero() {
 			k = k.keptFor(life)
 			if !now.Before(k.KeepUntil) {
 				continue
@@ -169,22 +182,21 @@ const (
 
 // KeyInfo is a published key as an operator sees it. Zero times are open-ended.
 type KeyInfo struct {
-	KID                          string
+	KID, Alg                     string
 	State                        KeyState
 	UseFrom, UseUntil, KeepUntil time.Time
 }
 
-// Keys reads the store and returns the published keys, the newest first.
+// Keys reads the store and returns the published keys in the order of [Ring.JWKS].
 func (r *Ring) Keys(ctx context.Context) ([]KeyInfo, error) {
 	if err := r.Reload(ctx); err != nil {
 		return nil, fmt.Errorf("list signing keys: %w", err)
 	}
 	s, now := r.snap.Load(), r.now()
-	current := s.current(now)
 	var list []KeyInfo
 	for _, k := range s.keys {
 		if k.published(now) {
-			list = append(list, KeyInfo{k.kid, k.state(now, k == current), k.useFrom, k.useUntil, k.keep})
+			list = append(list, KeyInfo{k.kid, k.alg, k.state(now, k == s.current(k.alg, now)), k.useFrom, k.useUntil, k.keep})
 		}
 	}
 	return list, nil

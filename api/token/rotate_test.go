@@ -16,13 +16,17 @@ import (
 
 const testLife = 10 * time.Minute
 
+// rotate rotates both, and returns the rotation of ES256.
 func rotate(t testing.TB, r *Ring, in time.Duration) Rotation {
 	t.Helper()
 	is, err := r.Rotate(t.Context(), in, testLife)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return is
+	if len(is) != 2 || is[0].Alg != AlgES256 || is[1].Alg != AlgRS256 || !is[0].At.Equal(is[1].At) {
+		t.Fatalf("got %+v, want rotations of ES256 and RS256 at one moment", is)
+	}
+	return is[0]
 }
 
 func TestRotate_lifeOfAKey(t *testing.T) {
@@ -31,7 +35,7 @@ func TestRotate_lifeOfAKey(t *testing.T) {
 	first := currentKID(t, r, c.Now())
 	old := sign(t, r, first, exampleLogin())
 	is := rotate(t, r, Lead)
-	want := Rotation{New: is.New, At: epoch.Add(2 * time.Minute), Old: first, OldUntil: epoch.Add(14 * time.Minute)}
+	want := Rotation{Alg: AlgES256, New: is.New, At: epoch.Add(2 * time.Minute), Old: first, OldUntil: epoch.Add(14 * time.Minute)}
 	if is != want {
 		t.Errorf("rotation: got %+v, want %+v", is, want)
 	}
@@ -57,15 +61,17 @@ func TestRotate_lifeOfAKey(t *testing.T) {
 				t.Errorf("after %s, %s: signs with %s, want %s", step.after, name, got, step.current)
 			}
 			keys, err := ring.Keys(t.Context())
-			var got []KeyState
+			got := map[string][]KeyState{}
 			for _, k := range keys {
-				got = append(got, k.State)
+				got[k.Alg] = append(got[k.Alg], k.State)
 			}
-			if err != nil || !slices.Equal(got, step.states) {
-				t.Errorf("after %s, %s: keys are %v, %v; want %v", step.after, name, got, err, step.states)
+			if err != nil || !slices.Equal(got[AlgES256], step.states) || !slices.Equal(got[AlgRS256], step.states) {
+				t.Errorf("after %s, %s: keys are %v, %v; want %v of each", step.after, name, got, err, step.states)
 			}
-			if n := len(jwksKIDs(t, ring)); n != len(step.states) {
-				t.Errorf("after %s, %s: %d keys are published, want %d", step.after, name, n, len(step.states))
+			for _, alg := range algs {
+				if n := len(jwksKIDs(t, ring, alg)); n != len(step.states) {
+					t.Errorf("after %s, %s: %d %s keys are published, want %d", step.after, name, n, alg, len(step.states))
+				}
 			}
 			_, err = ring.Sign(t.Context(), first, "JWT", exampleLogin())
 			if again := !slices.Contains(step.states, KeyRetired) && len(step.states) > 1; again != (err == nil) {
@@ -78,15 +84,15 @@ func TestRotate_lifeOfAKey(t *testing.T) {
 			}
 		}
 	}
-	if len(store.rows) != 1 {
-		t.Errorf("%d rows are left, want 1", len(store.rows))
+	if len(store.rows) != 2 {
+		t.Errorf("%d rows are left, want one of each algorithm", len(store.rows))
 	}
 }
 
 func TestRotate_twiceAtOnce(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	nodes := [2]*Ring{openRing(t, store, c), openRing(t, store, c)}
-	var is [2]Rotation
+	var is [2][]Rotation
 	var errs [2]error
 	var both sync.WaitGroup
 	for i, r := range nodes {
@@ -96,8 +102,8 @@ func TestRotate_twiceAtOnce(t *testing.T) {
 	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs[:]...), ErrRotating) {
 		t.Errorf("got %v, want one to hear that a rotation is under way", errs)
 	}
-	if is[0] != is[1] || is[0].At != epoch.Add(Lead) || len(store.rows) != 2 {
-		t.Errorf("got %+v and %+v, %d keys; want the same rotation and two keys", is[0], is[1], len(store.rows))
+	if !slices.Equal(is[0], is[1]) || len(is[0]) != 2 || is[0][0].At != epoch.Add(Lead) || len(store.rows) != 4 {
+		t.Errorf("got %+v and %+v, %d keys; want the same rotations and four keys", is[0], is[1], len(store.rows))
 	}
 	c.advance(Lead)
 	rotate(t, nodes[0], Lead)
@@ -107,7 +113,7 @@ func TestRotate_twiceAtOnce(t *testing.T) {
 func TestRotate_appliedTwice(t *testing.T) {
 	store, c := &memStore{}, newClock()
 	r := openRing(t, store, c)
-	next, err := r.seal.generate()
+	next, err := r.seal.generateEach(algs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,8 +123,8 @@ func TestRotate_appliedTwice(t *testing.T) {
 		}
 		c.advance(time.Second)
 	}
-	if len(store.rows) != 2 || !store.rows[1].UseFrom.Equal(epoch.Add(Lead)) {
-		t.Errorf("got %+v, want one successor, from %s", store.rows, epoch.Add(Lead))
+	if len(store.rows) != 4 || !store.rows[2].UseFrom.Equal(epoch.Add(Lead)) || !store.rows[3].UseFrom.Equal(epoch.Add(Lead)) {
+		t.Errorf("got %+v, want one successor of each, from %s", store.rows, epoch.Add(Lead))
 	}
 }
 
@@ -193,7 +199,7 @@ func TestRotate_byTheStoresClock(t *testing.T) {
 	if _, err := r.JWKS(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := jwksKIDs(t, r); !slices.Equal(got, []string{is.New}) {
+	if got := jwksKIDs(t, r, AlgES256); !slices.Equal(got, []string{is.New}) {
 		t.Errorf("published %v, want only %s: the old one was kept until %s", got, is.New, is.OldUntil)
 	}
 }
@@ -217,7 +223,7 @@ func TestRotate_underLoad(t *testing.T) {
 		about               string
 		in, cache, life, of time.Duration
 	}{
-		{"each second, nothing cached", time.Second, 0, 10 * time.Second, time.Minute},
+		{"each second, nothing cached", time.Second, 0, 10 * time.Second, 30 * time.Second},
 		{"by the book", Lead, CacheFor, time.Minute, 30 * time.Minute},
 	} {
 		t.Run(c.about, func(t *testing.T) {
@@ -258,7 +264,7 @@ func rotateUnderLoad(t *testing.T, in, cache, life, of time.Duration) {
 			t.Error(err)
 		}
 		rotations++
-		deleted = rotations + 1 - len(store.rows)
+		deleted = 2*(rotations+1) - len(store.rows)
 	}
 	work.Wait()
 	if want := int(of / in); rotations < want {
@@ -320,7 +326,7 @@ func (v *verifier) verify(ctx context.Context, token string) error {
 			return err
 		}
 	}
-	jws, err := jose.ParseSignedCompact(token, onlyES256)
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
 	if err != nil {
 		return err
 	}

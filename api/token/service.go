@@ -95,7 +95,7 @@ func (u Unverified) Verify(keys ...*ecdsa.PublicKey) (Service, error) {
 // claim counts as absent; claims and header members it does not know are
 // ignored, the kid too: a client's keys are found by the client.
 func ParseService(compact string) (Unverified, error) {
-	p, err := parseCompact(compact, maxServiceBytes)
+	p, err := parseCompact(compact, dialect{limit: maxServiceBytes, algs: onlyES256})
 	if err != nil {
 		return Unverified{}, fmt.Errorf("parse service token: %w", err)
 	}
@@ -198,7 +198,7 @@ func SignService(private PrivateKey, s Service) (string, error) {
 	if s.IssuedAt.IsZero() {
 		s.IssuedAt = time.Now()
 	}
-	compact, err := es256{key: private.key}.compact(typJWT, struct {
+	signed, err := compact(es256{key: private.key}, typJWT, struct {
 		ClientID    string `json:"client_id,omitempty"`
 		Type        string `json:"type"`
 		Nonce       string `json:"nonce"`
@@ -214,7 +214,7 @@ func SignService(private PrivateKey, s Service) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign service token: %w", err)
 	}
-	return compact, nil
+	return signed, nil
 }
 
 // NewNonce draws the nonce of a service token: 16 characters of base32, 80 bits.

@@ -99,10 +99,10 @@ func openRing(t testing.TB, store KeyStore, c *clock) *Ring {
 	return r
 }
 
-// addKey adds a key that signs from then on, and ends none.
+// addKey adds an ES256 key that signs from then on, and ends none.
 func addKey(t testing.TB, r *Ring, from time.Time) (kid string) {
 	t.Helper()
-	k, err := r.seal.generate()
+	k, err := r.seal.generate(AlgES256)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,6 +116,22 @@ func TestVerify_nothingExpected(t *testing.T) {
 	}
 }
 
+func TestVerify_anyAudience(t *testing.T) {
+	b, r := newBench(t)
+	expect := expectLogin()
+	expect.Audience, expect.AnyAud = "", true
+	const aud = `"aud":"client-1"`
+	for value, want := range map[string]error{
+		aud: nil, `"aud":"client-2"`: nil, `"aud":["x","y"]`: nil, `"aud":[]`: nil,
+		`"aud":null`: ErrMalformed, `"aud":1`: ErrMalformed, `"aud":{}`: ErrMalformed, `"x":1`: ErrMalformed,
+	} {
+		compact := b.sign(b.header(""), strings.Replace(goodClaims, aud, value, 1))
+		if _, err := r.Verify(t.Context(), compact, expect); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", value, err, want)
+		}
+	}
+}
+
 func TestVerify_keyOfAnotherRing(t *testing.T) {
 	b, _ := newBench(t)
 	_, stranger := newBench(t)

@@ -1,7 +1,11 @@
 // Package account is the vocabulary of who takes part: namespaces, the users in
 // them with their passkeys and the phones on which they are told that something
-// waits, the clients that act for applications, the browser sessions of phones,
-// and the scopes of service tokens.
+// waits, the clients that act for applications, the devices that were signed in, the
+// browser sessions of phones, and the scopes of service tokens.
+//
+// A Phone belongs to somebody who approves and is where prompts go. A Device is what
+// an approval let in: the television, the terminal, the backend's session. All tokens
+// of the standard faces hang on its row, so that ending it ends them.
 //
 // It holds plain values and the small read interfaces that a store offers. It
 // does no I/O, changes nothing and decides nothing: every write goes through
@@ -38,6 +42,7 @@ type User struct {
 	ClientID    string // the client that created the user, "" for the operator
 	Username    string // in NFC; unique within the namespace
 	Status      UserStatus
+	CIBACode    []byte // keyed hash of the code that backends must know to ask this user (CIBA Core section 7.1, user_code); nil: none
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
@@ -88,22 +93,32 @@ const (
 	ClientManagement ClientType = "management"
 )
 
+// Client types of nod's own: a client of the standard faces, and a Keycloak realm
+// that lets nod ask its users (contract, "Being Keycloak's CIBA authentication
+// channel").
+const (
+	ClientOAuth    ClientType = "oauth"
+	ClientKeycloak ClientType = "keycloak-channel"
+)
+
 // ClientTypes lists every type, in the order help texts print them.
-var ClientTypes = []ClientType{ClientManagement, ClientWeb, ClientNative, ClientOIDC}
+var ClientTypes = []ClientType{ClientManagement, ClientWeb, ClientNative, ClientOIDC, ClientOAuth, ClientKeycloak}
 
 // Match says how a request that was opened without anything having travelled
 // from the new device is tied to it.
 type Match string
 
-// The match modes: type the six digits, pick one of three, or nothing.
+// The match modes: type the six digits, pick one of three, confirm that the
+// device shows the same message (where there is one), or nothing.
 const (
-	MatchType Match = "type"
-	MatchPick Match = "pick"
-	MatchNone Match = "none"
+	MatchType    Match = "type"
+	MatchPick    Match = "pick"
+	MatchMessage Match = "message"
+	MatchNone    Match = "none"
 )
 
 // Matches lists every match mode.
-var Matches = []Match{MatchType, MatchPick, MatchNone}
+var Matches = []Match{MatchType, MatchPick, MatchMessage, MatchNone}
 
 // Client is an application: what it is called, what its tokens may ask for and
 // where its pages live.
@@ -120,6 +135,7 @@ type Client struct {
 	Notify           bool   // its requests prompt the user's phones unless they say otherwise
 	RotateQR         bool   // its QR codes change every approval.RotateEvery
 	Issuer           string // "": nod's own
+	OAuth            *OAuth // nil: it does not use the standard faces
 	CreatedAt        time.Time
 }
 

@@ -1,5 +1,5 @@
 // Package localbus is what nodes need between each other when there is only one
-// of them: it paces in memory. Wakes need no carrier on one node, so there is no
+// of them: it paces, and keeps notes about pacing, in memory. Wakes need no carrier on one node, so there is no
 // approval.Signals here; a nil one is right.
 //
 // A Pacer decides nothing that a restart must not undo: it forgets everything
@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/throttled/throttled/v2"
 	"github.com/throttled/throttled/v2/store/memstore"
 
@@ -32,13 +33,17 @@ const (
 )
 
 // Pacer counts events in memory by the generic cell rate algorithm: a key may
-// burst its whole limit and then earns one event every window/limit. Safe for
+// burst its whole limit and then earns one event every window/limit. Beside the
+// counts it keeps as many notes, of whatever size their callers make them. Safe for
 // concurrent use.
 type Pacer struct {
 	store throttled.GCRAStoreCtx
 
 	mu     sync.Mutex
 	quotas map[quota]*throttled.GCRARateLimiterCtx
+
+	noting sync.Mutex // held while a note is replaced
+	notes  *simplelru.LRU[string, note]
 }
 
 var _ approval.Pacer = (*Pacer)(nil)
@@ -55,7 +60,11 @@ func NewPacer() *Pacer {
 	if err != nil { // only for a negative size
 		panic(err)
 	}
-	return &Pacer{store: store, quotas: make(map[quota]*throttled.GCRARateLimiterCtx)}
+	notes, err := simplelru.NewLRU[string, note](maxKeys, nil)
+	if err != nil { // likewise
+		panic(err)
+	}
+	return &Pacer{store: store, quotas: make(map[quota]*throttled.GCRARateLimiterCtx), notes: notes}
 }
 
 // Take counts one event of key and says how long to wait before the next is
@@ -96,4 +105,23 @@ func (p *Pacer) limiter(q quota) *throttled.GCRARateLimiterCtx {
 		p.quotas[q] = l
 	}
 	return l
+}
+
+// note is what is remembered under a key, until it is over.
+type note struct {
+	text []byte
+	over time.Time
+}
+
+// Note implements approval.Pacer, one call after the other, so next must not call
+// back. The keys used least lately are forgotten when there are too many.
+func (p *Pacer) Note(_ context.Context, key string, ttl time.Duration, next func(was []byte) []byte) {
+	p.noting.Lock()
+	defer p.noting.Unlock()
+	now := time.Now()
+	var was []byte
+	if n, ok := p.notes.Get(key); ok && now.Before(n.over) {
+		was = n.text
+	}
+	p.notes.Add(key, note{next(was), now.Add(ttl)})
 }

@@ -3,6 +3,7 @@ package localbus
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,5 +98,91 @@ func TestPacer_remembers_a_bounded_number_of_keys(t *testing.T) {
 	}
 	if got := p.Take(t.Context(), fmt.Sprint(maxKeys-1), 1, time.Hour); got == 0 {
 		t.Error("the latest key: wait 0, want it remembered")
+	}
+}
+
+// add counts how often a key was noted.
+func add(was []byte) []byte { return append(slices.Clone(was), 'x') }
+
+func TestPacer_notes_what_is_made_of_what_was_there(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPacer()
+		note := func(key string) (was string) {
+			calls := 0
+			p.Note(t.Context(), key, 10*time.Second, func(b []byte) []byte {
+				calls++
+				was = string(b)
+				if len(b) == 0 && b != nil {
+					t.Error("nothing that is remembered: got no bytes, want nil")
+				}
+				return add(b)
+			})
+			if calls != 1 {
+				t.Errorf("asked %d times, want once", calls)
+			}
+			return was
+		}
+		for _, c := range []struct {
+			about string
+			pass  time.Duration
+			key   string
+			want  string
+		}{
+			{"the first", 0, "a", ""},
+			{"the second", 0, "a", "x"},
+			{"another key", 0, "b", ""},
+			{"just before it is forgotten", 10*time.Second - 1, "a", "xx"},
+			{"just before that is forgotten", 10*time.Second - 1, "a", "xxx"},
+			{"when it is forgotten", 10 * time.Second, "a", ""},
+			{"what was forgotten meanwhile", 0, "b", ""},
+		} {
+			time.Sleep(c.pass)
+			if got := note(c.key); got != c.want {
+				t.Errorf("%s: got %q, want %q", c.about, got, c.want)
+			}
+		}
+	})
+}
+
+func TestPacer_notes_of_a_crowd_are_all_made(t *testing.T) {
+	p := NewPacer()
+	const crowd, each = 16, 50
+	var all sync.WaitGroup
+	for range crowd {
+		all.Go(func() {
+			for range each {
+				p.Note(context.Background(), "one", time.Hour, add)
+			}
+		})
+	}
+	all.Wait()
+	p.Note(t.Context(), "one", time.Hour, func(was []byte) []byte {
+		if len(was) != crowd*each {
+			t.Errorf("%d of %d notes count", len(was), crowd*each)
+		}
+		return was
+	})
+}
+
+func TestPacer_notes_a_bounded_number_of_keys(t *testing.T) {
+	p := NewPacer()
+	p.Note(t.Context(), "first", time.Hour, add)
+	p.Note(t.Context(), "used", time.Hour, add)
+	for i := range maxKeys {
+		p.Note(t.Context(), fmt.Sprint(i), time.Hour, add)
+		if i == maxKeys/2 {
+			p.Note(t.Context(), "used", time.Hour, add)
+		}
+	}
+	if got := p.notes.Len(); got != maxKeys {
+		t.Errorf("%d keys are kept, want %d", got, maxKeys)
+	}
+	for key, want := range map[string]string{"first": "", "used": "xx", fmt.Sprint(maxKeys - 1): "x"} {
+		p.Note(t.Context(), key, time.Hour, func(was []byte) []byte {
+			if string(was) != want {
+				t.Errorf("%s: got %q, want %q", key, was, want)
+			}
+			return was
+		})
 	}
 }

@@ -11,7 +11,7 @@
 //   - that what it makes of the code builds, and
 //   - that each of them fails with it, and does not only hang.
 //
-// All of it takes a minute and a half on two busy cores: each mutant is a build
+// All of it takes three minutes on two busy cores: each mutant is a build
 // of what rests on the patched file, and the build cache keeps the rest. A test
 // that skips for want of a server skips its mutants, and says so.
 //

@@ -21,5 +21,12 @@
 // script. A Redis that does not answer within answerWithin is not asked again for
 // a while.
 //
+// # Notes
+//
+// What paces by more than a count (the rhythm of one device's polls) keeps a few
+// bytes under a key with Note: read, then written, with a lifetime and in no
+// transaction, since losing one costs a poll a few seconds and nothing else. While
+// Redis is left alone, the node keeps its own; what was noted before is forgotten.
+//
 // A Bus is safe for concurrent use; New starts nothing, Run owns every goroutine.
 package redisbus

@@ -2,6 +2,7 @@ package redisbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ const (
 	// frozen one costs one request a second its 50 ms and the others nothing.
 	restAfter = time.Second
 	prefix    = "nod:pace:"
+	notes     = "nod:note:"
 )
 
 // gcra counts one event by the generic cell rate algorithm and answers how many
@@ -61,10 +63,46 @@ func (p *pacer) take(ctx context.Context, key string, limit int, window time.Dur
 	name := fmt.Sprintf("%s%d/%d/%s", prefix, limit, window.Milliseconds(), key)
 	wait, err := gcra.Run(asked, p.client, []string{name}, gap.Microseconds(), (gap * time.Duration(limit-1)).Microseconds()).Int64()
 	if err != nil {
-		if ctx.Err() == nil { // Redis's fault, not a client's that left
-			p.rests.Store(now.Add(restAfter).UnixMicro())
-		}
+		p.rest(ctx, now)
 		return p.own.Take(ctx, key, limit, window)
 	}
 	return time.Duration(wait) * time.Microsecond
+}
+
+// Note implements approval.Pacer.
+func (b *Bus) Note(ctx context.Context, key string, ttl time.Duration, next func(was []byte) []byte) {
+	b.pacer.note(ctx, key, ttl, next)
+}
+
+// note reads and writes in two steps: who comes in between is no worse off than
+// when it came a moment earlier or later. Both together get answerWithin.
+func (p *pacer) note(ctx context.Context, key string, ttl time.Duration, next func(was []byte) []byte) {
+	now := time.Now()
+	if now.UnixMicro() < p.rests.Load() {
+		p.own.Note(ctx, key, ttl, next)
+		return
+	}
+	asked, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	was, err := p.client.Get(asked, notes+key).Bytes()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		p.rest(ctx, now)
+		p.own.Note(ctx, key, ttl, next)
+		return
+	}
+	if len(was) == 0 {
+		was = nil
+	}
+	is := next(was)
+	if ttl = max(ttl, time.Millisecond); p.client.Set(asked, notes+key, is, ttl).Err() != nil { // 0 would be for good
+		p.rest(ctx, now)
+		p.own.Note(ctx, key, ttl, func([]byte) []byte { return is })
+	}
+}
+
+// rest leaves Redis alone for a while, unless it was a client that left.
+func (p *pacer) rest(ctx context.Context, now time.Time) {
+	if ctx.Err() == nil {
+		p.rests.Store(now.Add(restAfter).UnixMicro())
+	}
 }

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	userColumns    = `id, namespace_id, client_id, username, status, created_at, updated_at`
+	userColumns    = `id, namespace_id, client_id, username, status, created_at, updated_at, ciba_code`
 	passkeyColumns = `id, user_id, credential_id, public_key, sign_count, aaguid, transports, backup_eligible, backup_state,
 		attestation, status, name, created_at, updated_at, used_at`
 	clientColumns = `id, namespace_id, name, type, scopes, origins, open_registration, require_wait_token, match_mode,
-		issuer, created_at, notify, rotate_qr`
+		issuer, created_at, notify, rotate_qr, oauth`
 	clientKeyColumns = `id, client_id, public, created_at`
 )
 
@@ -22,7 +22,7 @@ func scanNamespace(from row) (n account.Namespace, err error) {
 }
 
 func scanUser(from row) (u account.User, err error) {
-	err = from.Scan(&u.ID, &u.NamespaceID, &u.ClientID, &u.Username, &u.Status, instant{&u.CreatedAt}, instant{&u.UpdatedAt})
+	err = from.Scan(&u.ID, &u.NamespaceID, &u.ClientID, &u.Username, &u.Status, instant{&u.CreatedAt}, instant{&u.UpdatedAt}, &u.CIBACode)
 	return u, err
 }
 
@@ -36,7 +36,7 @@ func scanPasskey(from row) (p account.Passkey, err error) {
 func scanClient(from row) (c account.Client, err error) {
 	err = from.Scan(&c.ID, &c.NamespaceID, &c.Name, &c.Type, parsed{&c.Scopes}, parsed{&c.Origins}, &c.OpenRegistration,
 		&c.RequireWaitToken, &c.Match, &c.Issuer, instant{&c.CreatedAt},
-		&c.Notify, &c.RotateQR)
+		&c.Notify, &c.RotateQR, parsed{&c.OAuth})
 	return c, err
 }
 

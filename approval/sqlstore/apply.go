@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nod-auth/nod/approval"
@@ -62,35 +63,13 @@ func (t *tx) apply(ctx context.Context, c approval.Change) error {
 			return err
 		}
 	}
-	if err := t.inTime(ctx, c); err != nil {
-		return err
-	}
-	if err := t.check(ctx, c.Needs); err != nil {
+	if err := t.check(ctx, c); err != nil {
 		return err
 	}
 	for i, e := range c.Effects {
 		if err := t.effect(ctx, e, c.Op, i); err != nil {
 			return fmt.Errorf("%T: %w", e, err)
 		}
-	}
-	return nil
-}
-
-// inTime judges a change's bounds, after the swap: on a server that may have
-// waited for somebody else's.
-func (t *tx) inTime(ctx context.Context, c approval.Change) error {
-	if c.NotBefore.IsZero() && c.Before.IsZero() {
-		return nil
-	}
-	now := t.now
-	if t.exact != nil {
-		var err error
-		if now, err = t.exact(ctx); err != nil {
-			return err
-		}
-	}
-	if now.Before(c.NotBefore) || !c.Before.IsZero() && !now.Before(c.Before) {
-		return fmt.Errorf("out of time: %w", approval.ErrConflict)
 	}
 	return nil
 }
@@ -115,27 +94,83 @@ func (t *tx) claim(ctx context.Context, c approval.Change) (bool, error) {
 	return n == 1, err
 }
 
-// check judges Needs at the transaction's time.
-func (t *tx) check(ctx context.Context, n approval.Needs) error {
-	if n.UserID != "" {
-		const query = `SELECT COUNT(*) FROM users WHERE id = $1 AND status = $2`
-		if err := t.exists(ctx, approval.ErrInactive, query, n.UserID, string(account.UserActive)); err != nil {
-			return fmt.Errorf("user %s: %w", n.UserID, err)
-		}
+// check judges a change's bounds and its Needs, after the swap: on a server that may
+// have waited for somebody else's. All of it is one question, since each is a round
+// trip to a server.
+func (t *tx) check(ctx context.Context, c approval.Change) error {
+	q := t.question(c)
+	answers, err := q.ask(ctx, t.statements)
+	if err != nil {
+		return err
 	}
-	if n.PasskeyID != "" {
-		const query = `SELECT COUNT(*) FROM passkeys WHERE id = $1 AND status = $2`
-		if err := t.exists(ctx, approval.ErrRevoked, query, n.PasskeyID, string(account.PasskeyActive)); err != nil {
-			return fmt.Errorf("passkey %s: %w", n.PasskeyID, err)
-		}
+	now := t.now
+	if q.clock {
+		now, answers = time.UnixMicro(answers[0]), answers[1:]
 	}
-	for _, id := range n.ClientIDs {
-		const query = `SELECT COUNT(*) FROM clients WHERE id = $1`
-		if err := t.exists(ctx, approval.ErrRevoked, query, id); err != nil {
-			return fmt.Errorf("client %s: %w", id, err)
+	if now.Before(c.NotBefore) || !c.Before.IsZero() && !now.Before(c.Before) {
+		return fmt.Errorf("out of time: %w", approval.ErrConflict)
+	}
+	for i, n := range answers {
+		if n == 0 {
+			return fmt.Errorf("%s %w", q.needs[i].what, q.needs[i].word)
 		}
 	}
 	return nil
+}
+
+// question is what a change needs, as one row of numbers: the time where it must
+// be exact, then how many there are of each thing that there must be.
+type question struct {
+	clock   bool
+	columns []string
+	args    []any
+	needs   []need
+}
+
+// need is a thing that there must be, and the word for it when there is not.
+type need struct {
+	what string
+	word error
+}
+
+func (t *tx) question(c approval.Change) (q question) {
+	if t.clock != "" && !(c.NotBefore.IsZero() && c.Before.IsZero()) {
+		q.clock, q.columns = true, append(q.columns, t.clock)
+	}
+	n := c.Needs
+	if n.UserID != "" {
+		q.need(approval.ErrInactive, "user:", `FROM users WHERE id = ? AND status = ?`, n.UserID, string(account.UserActive))
+	}
+	if n.PasskeyID != "" {
+		q.need(approval.ErrRevoked, "passkey:", `FROM passkeys WHERE id = ? AND status = ?`, n.PasskeyID, string(account.PasskeyActive))
+	}
+	for _, id := range n.ClientIDs {
+		q.need(approval.ErrRevoked, "client:", `FROM clients WHERE id = ?`, id)
+	}
+	return q
+}
+
+// need adds a count of rows that must not be 0. Only constants get into the text.
+func (q *question) need(word error, what, from string, args ...any) {
+	for _, a := range args {
+		q.args = append(q.args, a)
+		from = strings.Replace(from, "?", fmt.Sprintf("$%d", len(q.args)), 1)
+	}
+	q.columns = append(q.columns, `(SELECT COUNT(*) `+from+`)`)
+	q.needs = append(q.needs, need{what, word})
+}
+
+func (q question) ask(ctx context.Context, s *statements) ([]int64, error) {
+	if len(q.columns) == 0 {
+		return nil, nil
+	}
+	answers := make([]int64, len(q.columns))
+	into := make([]any, len(answers))
+	for i := range answers {
+		into[i] = &answers[i]
+	}
+	return one(ctx, s, func(from row) ([]int64, error) { return answers, from.Scan(into...) },
+		`SELECT `+strings.Join(q.columns, `, `), q.args...)
 }
 
 // exists is word when the query counts none.
@@ -164,24 +199,25 @@ func (t *tx) swap(ctx context.Context, r approval.Request, from int64) error {
 	}
 	if from == 0 {
 		const query = `INSERT INTO requests (user_id, state, version, tries, opened_at, opened_via, decision, grant_data,
-				decided_passkey, grant_expires, grant_revoked_at, ended_by, opened_by, again_at,
+				decided_passkey, grant_expires, grant_revoked_at, ended_by, opened_by, again_at, jkt,
 				id, face, namespace_id, client_id, purpose, context, audience, token_needed, match_mode,
-				code_kind, code_hash, handle_hash, created_at, expires, rotates)
+				code_kind, code_hash, handle_hash, created_at, expires, rotates, typed_hash, answer_to)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-				$21, $22, $23, $24, $25, $26, $27, $28, $29)
+				$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)
 			ON CONFLICT DO NOTHING`
 		return t.must(ctx, approval.ErrExists, query,
 			r.UserID, string(r.State), r.Version, r.Tries, micros(r.OpenedAt), string(r.OpenedVia), optional(r.Decision), optional(r.Grant),
-			decidedPasskey, grantEnds, grantRevoked, string(r.EndedBy), r.OpenedBy, micros(r.AgainAt),
+			decidedPasskey, grantEnds, grantRevoked, string(r.EndedBy), r.OpenedBy, micros(r.AgainAt), r.JKT,
 			r.ID, r.Face, r.NamespaceID, r.ClientID, string(r.Purpose), document(r.Context), r.Audience, r.TokenNeeded, string(r.Match),
-			string(r.CodeKind), blob(r.CodeHash), blob(r.HandleHash), micros(r.CreatedAt), micros(r.Expires), r.Rotates)
+			string(r.CodeKind), blob(r.CodeHash), blob(r.HandleHash), micros(r.CreatedAt), micros(r.Expires), r.Rotates,
+			blob(r.TypedHash), blob(r.AnswerTo))
 	}
 	const query = `UPDATE requests SET user_id = $1, state = $2, version = $3, tries = $4, opened_at = $5, opened_via = $6,
 			decision = $7, grant_data = $8, decided_passkey = $9, grant_expires = $10, grant_revoked_at = $11,
-			ended_by = $12, opened_by = $13, again_at = $14
-		WHERE id = $15 AND version = $16`
+			ended_by = $12, opened_by = $13, again_at = $14, jkt = $15
+		WHERE id = $16 AND version = $17`
 	return t.must(ctx, approval.ErrConflict, query,
 		r.UserID, string(r.State), r.Version, r.Tries, micros(r.OpenedAt), string(r.OpenedVia),
 		optional(r.Decision), optional(r.Grant), decidedPasskey, grantEnds, grantRevoked, string(r.EndedBy),
-		r.OpenedBy, micros(r.AgainAt), r.ID, from)
+		r.OpenedBy, micros(r.AgainAt), r.JKT, r.ID, from)
 }

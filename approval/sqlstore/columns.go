@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -37,14 +38,17 @@ func blob(b []byte) any {
 	return b
 }
 
-// document is how a value that is only read whole is stored: JSON. The values
-// are plain structs and lists, for which encoding cannot fail.
+// document is how a value that is only read whole is stored: JSON, in which JSON of
+// the caller's stays as it is, byte for byte. The values are plain structs and lists,
+// for which encoding cannot fail.
 func document(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		panic(fmt.Sprintf("encode %T: %v", v, err))
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // optional is document for a pointer: ” for nil.

@@ -47,6 +47,9 @@ func (t *tx) accountEffect(ctx context.Context, e approval.Effect) error {
 		return t.addUser(ctx, e.User)
 	case approval.SetUserStatus:
 		return t.setUserStatus(ctx, e)
+	case approval.SetUserCode:
+		const query = `UPDATE users SET ciba_code = $1, updated_at = $2 WHERE id = $3`
+		return t.must(ctx, approval.ErrNotFound, query, blob(e.Hash), micros(t.now), e.ID)
 	case approval.DeleteUser:
 		return t.must(ctx, approval.ErrNotFound, `DELETE FROM users WHERE id = $1`, e.ID)
 	case approval.AddClient:
@@ -55,6 +58,8 @@ func (t *tx) accountEffect(ctx context.Context, e approval.Effect) error {
 		return t.must(ctx, approval.ErrNotFound, `DELETE FROM clients WHERE id = $1`, e.ID)
 	case approval.AddClientKey:
 		return t.addClientKey(ctx, e.Key)
+	case approval.SetClientSecret:
+		return t.setClientSecret(ctx, e)
 	case approval.RemoveClientKey:
 		return t.must(ctx, approval.ErrNotFound, `DELETE FROM client_keys WHERE id = $1 AND client_id = $2`, e.ID, e.ClientID)
 	default:
@@ -134,9 +139,9 @@ func (t *tx) addNamespace(ctx context.Context, n account.Namespace) error {
 }
 
 func (t *tx) addUser(ctx context.Context, u account.User) error {
-	const query = `INSERT INTO users (` + userColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+	const query = `INSERT INTO users (` + userColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 	return t.must(ctx, approval.ErrExists, query, u.ID, u.NamespaceID, u.ClientID, u.Username, string(u.Status),
-		micros(u.CreatedAt), micros(u.UpdatedAt))
+		micros(u.CreatedAt), micros(u.UpdatedAt), blob(u.CIBACode))
 }
 
 func (t *tx) addInvitation(ctx context.Context, i account.Invitation) error {
@@ -155,10 +160,10 @@ func (t *tx) endSessions(ctx context.Context, e approval.EndSessions) error {
 
 func (t *tx) addClient(ctx context.Context, c account.Client) error {
 	const query = `INSERT INTO clients (` + clientColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`
 	return t.must(ctx, approval.ErrExists, query, c.ID, c.NamespaceID, c.Name, string(c.Type), document(c.Scopes),
 		document(c.Origins), c.OpenRegistration, c.RequireWaitToken, string(c.Match), c.Issuer, micros(c.CreatedAt),
-		c.Notify, c.RotateQR)
+		c.Notify, c.RotateQR, optional(c.OAuth))
 }
 
 func (t *tx) addClientKey(ctx context.Context, k account.ClientKey) error {

@@ -50,8 +50,8 @@ func (s *Store) write(ctx context.Context, what string, do func(context.Context,
 type tx struct {
 	*statements
 	now time.Time
-	// exact is the time now; nil when that is what now is.
-	exact func(ctx context.Context) (time.Time, error)
+	// clock is the SQL of the exact time in microseconds, "" when that is what now is.
+	clock string
 	next  func(now time.Time) int64 // see sequence
 }
 

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -26,6 +27,17 @@ func fault(what string, err error) error {
 	default:
 		return fmt.Errorf("%s: %w: %w", what, approval.ErrUnavailable, err)
 	}
+}
+
+// Away says whether an error means that a database server cannot be reached or does
+// not answer yet, so that the same may work later.
+func Away(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code[:2] == "57" || e.Code[:2] == "08" || e.Code == tooManyConnections
+	}
+	_, unreached := errors.AsType[*pgconn.ConnectError](err)
+	_, cut := errors.AsType[net.Error](err)
+	return unreached || cut
 }
 
 func isWord(err error) bool {

@@ -14,8 +14,8 @@ import (
 	"github.com/nod-auth/nod/approval/sqlstore"
 )
 
-// What the version before phones wrote is read as it was meant, and what it goes
-// on writing during a rolling deploy is taken.
+// What the version before phones and the standard faces wrote is read as it was
+// meant, and what it goes on writing during a rolling deploy is taken.
 func TestOpen_onAFileOfTheVersionBefore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nod.db")
 	db, err := sql.Open("sqlite", path)
@@ -30,6 +30,8 @@ func TestOpen_onAFileOfTheVersionBefore(t *testing.T) {
 			`INSERT OR IGNORE INTO namespaces (id, name, created_at) VALUES ('ns', 'default', 1)`,
 			`INSERT INTO clients (id, namespace_id, name, type, scopes, origins, open_registration, require_wait_token,
 				match_mode, issuer, created_at) VALUES ($1, 'ns', 'Acme', 'management', '[]', '[]', FALSE, FALSE, 'type', '', 1)`,
+			`INSERT INTO users (id, namespace_id, client_id, username, status, created_at, updated_at)
+				VALUES ($1, 'ns', '', $1, 'active', 1, 1)`,
 			`INSERT INTO requests (id, face, namespace_id, client_id, purpose, context, audience, token_needed, user_id, match_mode,
 				code_kind, created_at, expires, state, version, tries, opened_at, opened_via, decision, grant_data, ended_by,
 				decided_passkey, grant_expires, grant_revoked_at)
@@ -55,8 +57,11 @@ func TestOpen_onAFileOfTheVersionBefore(t *testing.T) {
 		must(t, err)
 		r, err := s.Find(t.Context(), approval.Key{ID: key})
 		must(t, err)
-		got := []any{c.Notify, c.RotateQR, r.Rotates, r.OpenedBy, r.AgainAt.IsZero()}
-		if d := cmp.Diff([]any{false, false, false, "", true}, got); d != "" {
+		u, err := s.User(t.Context(), key)
+		must(t, err)
+		got := []any{c.Notify, c.RotateQR, r.Rotates, r.OpenedBy, r.AgainAt.IsZero(),
+			c.OAuth == nil, r.TypedHash == nil, r.AnswerTo == nil, r.JKT, u.CIBACode == nil}
+		if d := cmp.Diff([]any{false, false, false, "", true, true, true, true, "", true}, got); d != "" {
 			t.Errorf("written %s (-want +got):\n%s", key, d)
 		}
 	}

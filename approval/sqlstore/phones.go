@@ -53,7 +53,7 @@ func (t *tx) phoneEffect(ctx context.Context, e approval.Effect) error {
 	case approval.SetPrompting:
 		return t.setPrompting(ctx, e)
 	default:
-		return t.accountEffect(ctx, e)
+		return t.deviceEffect(ctx, e)
 	}
 }
 

@@ -164,6 +164,8 @@ const (
 	notSerialised = "40001"
 	deadlocked    = "40P01"
 	missingParent = "23503"
+
+	tooManyConnections = "53300"
 )
 
 // repeatable says whether a transaction may be begun again. One that was not
@@ -213,7 +215,7 @@ func (e *server) once(ctx context.Context, how manner, do func(context.Context, 
 	}
 	t := &tx{statements: &statements{runner: conn}, now: e.now(), next: e.seq.next}
 	if e.wall == nil {
-		t.exact = func(ctx context.Context) (time.Time, error) { return e.ask(ctx, conn) }
+		t.clock = serverTime
 	}
 	if err := do(ctx, t); err != nil {
 		_, undone := conn.ExecContext(ctx, `ROLLBACK`)

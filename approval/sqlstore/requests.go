@@ -13,13 +13,13 @@ import (
 
 const requestColumns = `id, face, namespace_id, client_id, purpose, context, audience, token_needed, user_id, match_mode,
 	code_kind, code_hash, handle_hash, created_at, expires, state, version, tries, opened_at, opened_via, decision, grant_data, ended_by,
-	rotates, opened_by, again_at`
+	rotates, opened_by, again_at, typed_hash, answer_to, jkt`
 
 func scanRequest(from row) (r approval.Request, err error) {
 	err = from.Scan(&r.ID, &r.Face, &r.NamespaceID, &r.ClientID, &r.Purpose, parsed{&r.Context}, &r.Audience, &r.TokenNeeded,
 		&r.UserID, &r.Match, &r.CodeKind, &r.CodeHash, &r.HandleHash, instant{&r.CreatedAt}, instant{&r.Expires}, &r.State,
 		&r.Version, &r.Tries, instant{&r.OpenedAt}, &r.OpenedVia, parsed{&r.Decision}, parsed{&r.Grant}, &r.EndedBy,
-		&r.Rotates, &r.OpenedBy, instant{&r.AgainAt})
+		&r.Rotates, &r.OpenedBy, instant{&r.AgainAt}, &r.TypedHash, &r.AnswerTo, &r.JKT)
 	return r, err
 }
 
@@ -43,6 +43,7 @@ func find(ctx context.Context, s *statements, k approval.Key) (*approval.Request
 		byID     = `SELECT ` + requestColumns + ` FROM requests WHERE id = $1`
 		byHandle = `SELECT ` + requestColumns + ` FROM requests WHERE handle_hash = $1`
 		byCode   = `SELECT ` + requestColumns + ` FROM requests WHERE code_hash = $1`
+		byTyped  = `SELECT ` + requestColumns + ` FROM requests WHERE typed_hash = $1`
 	)
 	switch {
 	case k.ID != "":
@@ -51,6 +52,8 @@ func find(ctx context.Context, s *statements, k approval.Key) (*approval.Request
 		return one(ctx, s, scanFound, byHandle, k.Handle)
 	case len(k.CodeHash) > 0:
 		return one(ctx, s, scanFound, byCode, k.CodeHash)
+	case len(k.Typed) > 0:
+		return one(ctx, s, scanFound, byTyped, k.Typed)
 	default:
 		return nil, sql.ErrNoRows
 	}

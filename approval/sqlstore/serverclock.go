@@ -15,6 +15,10 @@ const (
 	clockKeeps = 10 * time.Second
 )
 
+// serverTime is the server's time in microseconds, now and not when the transaction
+// began.
+const serverTime = `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint`
+
 // serverClock is a server's clock as seen from here: the one clock of all nodes.
 // What must be exact asks within its transaction.
 type serverClock struct {
@@ -71,10 +75,9 @@ func (c *serverClock) sync(ctx context.Context) (time.Time, error) {
 
 // ask reads the server's time, and remembers it as of the middle of the asking.
 func (c *serverClock) ask(ctx context.Context, on runner) (time.Time, error) {
-	const query = `SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint`
 	began := time.Now()
 	var us int64
-	if err := on.QueryRowContext(ctx, query).Scan(&us); err != nil {
+	if err := on.QueryRowContext(ctx, `SELECT `+serverTime).Scan(&us); err != nil {
 		return time.Time{}, err
 	}
 	read := time.UnixMicro(us).UTC()

@@ -40,6 +40,7 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 		{`DELETE FROM invitations WHERE hash IN (SELECT hash FROM invitations WHERE expires <= $1 LIMIT $2)`, now},
 		{`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ends_at > 0 AND ends_at <= $1 LIMIT $2)`, before},
 		{`DELETE FROM promptings WHERE key IN (SELECT key FROM promptings WHERE ends_at <= $1 LIMIT $2)`, now},
+		{`DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE expires <= $1 LIMIT $2)`, before},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE seen_at <= $1 LIMIT $2)`, now.Add(-account.SessionIdle)},
 	} {
 		if err != nil {

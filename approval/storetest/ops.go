@@ -53,6 +53,8 @@ func everyAccountEffect(w *world, requestID string) []approval.Effect {
 	phone, counts := w.newPhone(user), approval.Prompting{Key: user.ID, Version: 1, Live: requestID, LiveUntil: w.now().Add(time.Hour)}
 	invitation := account.Invitation{Hash: hash(), UserID: user.ID, CreatedAt: w.now(), Expires: w.now().Add(time.Hour)}
 	public := account.ClientKey{ID: id(), ClientID: client.ID, Public: []byte("der"), CreatedAt: w.now()}
+	oauth, device := w.newOAuthClient(), w.newDevice()
+	moved, _ := moving(device, func(d *account.Device) { d.Generation++ })
 	return []approval.Effect{
 		approval.Spend{Box: approval.BoxNonce, Key: id(), Until: w.now().Add(time.Hour)},
 		approval.AddNamespace{Namespace: account.Namespace{ID: "fedcba9876543210", Name: "second"}},
@@ -73,6 +75,11 @@ func everyAccountEffect(w *world, requestID string) []approval.Effect {
 		approval.AddClient{Client: client},
 		approval.AddClientKey{Key: public},
 		approval.RemoveClientKey{ClientID: client.ID, ID: public.ID},
+		approval.AddClient{Client: oauth},
+		approval.SetClientSecret{ClientID: oauth.ID, Hash: hash()},
+		approval.AddDevice{Device: device},
+		moved,
+		approval.SetUserCode{ID: user.ID, Hash: hash()},
 		approval.SetUserStatus{ID: user.ID, From: account.UserActive, To: account.UserInactive},
 		approval.DeleteUser{ID: user.ID},
 		approval.DeleteClient{ID: client.ID},
@@ -89,6 +96,7 @@ type state struct {
 	Counts   []approval.Prompting
 	Clients  []account.Client
 	Keys     [][]account.ClientKey
+	Devices  [][]account.Device
 }
 
 func (w *world) state(t Truth) (s state) {
@@ -99,6 +107,7 @@ func (w *world) state(t Truth) (s state) {
 	for _, u := range s.Users {
 		s.Passkeys = append(s.Passkeys, value[[]account.Passkey](w, "Passkeys")(t.Passkeys(w.ctx, u.ID)))
 		s.Phones = append(s.Phones, value[[]account.Phone](w, "Phones")(t.Phones(w.ctx, u.ID)))
+		s.Devices = append(s.Devices, value[[]account.Device](w, "Devices")(t.Devices(w.ctx, u.ID)))
 		s.Counts = append(s.Counts, value[approval.Prompting](w, "Prompting")(t.Prompting(w.ctx, u.ID)))
 	}
 	s.Clients = value[[]account.Client](w, "Clients")(t.Clients(w.ctx, ""))

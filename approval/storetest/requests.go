@@ -27,6 +27,7 @@ func findByEachKey(w *world) {
 		w.Helper()
 		for name, k := range map[string]approval.Key{
 			"id": {ID: want.ID}, "handle": {Handle: want.HandleHash}, "code": {CodeHash: want.CodeHash},
+			"typed code": {Typed: want.TypedHash},
 		} {
 			w.same("find by "+name, value[approval.Request](w, name)(w.Find(w.ctx, k)), want)
 		}
@@ -42,6 +43,10 @@ func findByEachKey(w *world) {
 	again.Request.AgainAt = w.now()
 	r = w.apply(again)
 	check(r)
+	binding := step(r, approval.Pending, approval.EventBound)
+	binding.Request.JKT = "thumbprint"
+	r = w.apply(binding)
+	check(r)
 	r = w.apply(w.approving(r))
 	check(r)
 	r = w.apply(w.redeeming(r))
@@ -54,9 +59,10 @@ func findByEachKey(w *world) {
 }
 
 func findNothing(w *world) {
-	w.request()
+	r := w.request()
 	for name, k := range map[string]approval.Key{
 		"id": {ID: id()}, "handle": {Handle: hash()}, "code": {CodeHash: hash()}, "no key": {}, "empty code": {CodeHash: []byte{}},
+		"typed code": {Typed: hash()}, "empty typed code": {Typed: []byte{}}, "a typed code as a code": {CodeHash: r.TypedHash}, "a code as a typed one": {Typed: r.CodeHash},
 	} {
 		_, err := w.Find(w.ctx, k)
 		w.is("Find by "+name, err, approval.ErrNotFound)
@@ -71,7 +77,7 @@ func findBare(w *world) {
 	rotating := w.apply(step(other, approval.Pending, approval.EventRequested)) // two lack a code: that is no collision
 	w.same("request whose handle rotates", w.find(other.ID), rotating)
 	w.same("request without anything", w.find(bare.ID), want)
-	for _, k := range []approval.Key{{CodeHash: []byte{}}, {Handle: []byte{}}} {
+	for _, k := range []approval.Key{{CodeHash: []byte{}}, {Handle: []byte{}}, {Typed: []byte{}}} {
 		_, err := w.Find(w.ctx, k)
 		w.is("Find by an empty key", err, approval.ErrNotFound)
 	}
@@ -83,6 +89,7 @@ func applyTakenKey(w *world) {
 		"id":     func(r *approval.Request) { r.ID = first.ID },
 		"code":   func(r *approval.Request) { r.CodeHash = first.CodeHash },
 		"handle": func(r *approval.Request) { r.HandleHash = first.HandleHash },
+		"typed":  func(r *approval.Request) { r.TypedHash = first.TypedHash },
 	} {
 		r := w.newRequest()
 		take(&r)
@@ -92,6 +99,9 @@ func applyTakenKey(w *world) {
 	settled := w.apply(step(first, approval.Denied, approval.EventDenied))
 	again := w.newRequest()
 	again.CodeHash = first.CodeHash
+	typed := w.newRequest()
+	typed.TypedHash = first.TypedHash
+	w.refuse(approval.ErrExists, w.creating(typed))
 	w.refuse(approval.ErrExists, w.creating(again)) // settled is not collected as garbage
 	w.same("the first", w.find(first.ID), settled)
 	w.same("audit rows", w.events(), map[approval.EventName]int{approval.EventRequested: 1, approval.EventDenied: 1})
@@ -121,6 +131,8 @@ func applyFrozen(w *world) {
 	c.Request.Context.App = "Somebody else"
 	c.Request.Audience, c.Request.TokenNeeded, c.Request.Match = "", false, account.MatchNone
 	c.Request.CodeHash, c.Request.HandleHash, c.Request.Purpose = hash(), hash(), approval.AddCredential
+	c.Request.TypedHash, c.Request.AnswerTo = hash(), []byte("somebody else")
+	c.Request.Context.Details, c.Request.Context.Scopes = []byte(`[]`), nil
 	c.Request.Rotates = true
 	w.apply(c)
 	want.Version++

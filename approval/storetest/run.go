@@ -29,6 +29,7 @@ type Truth interface {
 	account.Clients
 	account.Sessions
 	account.Invitations
+	account.Devices
 }
 
 // Backend is one fresh, empty store.
@@ -46,7 +47,7 @@ type Backend struct {
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for _, group := range [][]test{
 		requestTests, opTests, atomicTests, needsTests, effectTests, accountTests, raceTests, guessTests,
-		outboxTests, phoneTests, promptingTests, upkeepTests, crashTests,
+		outboxTests, phoneTests, promptingTests, deviceTests, upkeepTests, crashTests,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, open(t))) })

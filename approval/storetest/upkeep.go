@@ -80,8 +80,8 @@ func purgeRequests(w *world) {
 		w.Error("a redeemed request outlived its grant")
 	}
 	again := w.newRequest()
-	again.CodeHash, again.HandleHash = over[0].CodeHash, over[0].HandleHash
-	w.apply(w.creating(again)) // the code is free again
+	again.CodeHash, again.TypedHash, again.HandleHash = over[0].CodeHash, over[0].TypedHash, over[0].HandleHash
+	w.apply(w.creating(again)) // the codes are free again
 }
 
 func purgeTimed(w *world) {

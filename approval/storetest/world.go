@@ -89,14 +89,51 @@ func (w *world) newPasskey(of account.User) account.Passkey {
 	}
 }
 
+// newOAuthClient is one of the standard faces.
+func (w *world) newOAuthClient() account.Client {
+	c := w.newClient()
+	c.Type, c.Match = account.ClientOAuth, account.MatchMessage
+	c.OAuth = &account.OAuth{
+		Grants: []account.GrantType{account.GrantDeviceCode, account.GrantCIBA}, Auth: account.AuthPost, SecretHash: hash(), Relaxed: true,
+		Hold: account.DefaultHold, Scopes: []account.ScopeText{{Scope: "tv.watch", Says: "watch films & more"}}, IDTokenAlg: "RS256",
+		Audience: "https://api.example", NoComplete: true, RequireDPoP: true,
+		DeviceCodeLife: time.Minute, BackchannelLife: 2 * time.Minute, AccessLife: 3 * time.Minute, IDTokenLife: 4 * time.Minute, RefreshIdle: 5 * time.Hour,
+		Delivery: account.DeliverPing, Notification: "https://rp.example/ping?a=1&b=2", NeedUserCode: true, SignedOnly: true, Callback: "https://kc.example/cb",
+	}
+	return c
+}
+
+// newDevice is one that the world's user let in, good for a month.
+func (w *world) newDevice() account.Device {
+	now := w.now()
+	return account.Device{
+		ID: id(), Version: 1, NamespaceID: w.namespace.ID, ClientID: w.client.ID, UserID: w.user.ID, RequestID: id(), PasskeyID: w.passkey.ID,
+		Username: w.user.Username, Name: "TV “Küche”", Place: "Berlin, Germany", Address: "2001:db8::1", Scopes: []string{"openid", "offline_access"},
+		Details: []byte(`[{"type":"pay","to":"<Bob> & co"}]`), JKT: "thumbprint", AMR: []string{"pop", "user"}, ACR: "phr",
+		AuthTime: now, CreatedAt: now, SeenAt: now, Expires: now.AddDate(0, 1, 0), Generation: 1,
+	}
+}
+
+// moving is the change of a device to its next version.
+func moving(d account.Device, change func(d *account.Device)) (approval.SetDevice, account.Device) {
+	next := d
+	next.Version++
+	change(&next)
+	return approval.SetDevice{From: d.Version, Is: next}, next
+}
+
 // newRequest is a question to the world's user that lives three minutes.
 func (w *world) newRequest() approval.Request {
 	now := w.now()
 	return approval.Request{
 		ID: id(), Face: "native", NamespaceID: w.namespace.ID, ClientID: w.client.ID, Purpose: approval.SignIn,
-		Context:  approval.Context{App: w.client.Name, Username: w.user.Username, DeviceName: "TV “Küche”", Address: "2001:db8::1"},
+		Context: approval.Context{
+			App: w.client.Name, Username: w.user.Username, DeviceName: "TV “Küche”", Address: "2001:db8::1",
+			Scopes:  []account.ScopeText{{Scope: "openid", Says: "know who you are"}},
+			Details: []byte(`[{"type":"pay","to":"<Bob> & co","note":"` + "\u2028" + `"}]`), // byte for byte: it is signed
+		},
 		Audience: w.client.ID, TokenNeeded: true, UserID: w.user.ID, Match: account.MatchPick,
-		CodeKind: approval.Short, CodeHash: hash(), HandleHash: hash(), CreatedAt: now, Expires: now.Add(3 * time.Minute),
+		CodeKind: approval.Short, CodeHash: hash(), TypedHash: hash(), HandleHash: hash(), AnswerTo: []byte("sealed"), CreatedAt: now, Expires: now.Add(3 * time.Minute),
 	}
 }
 
@@ -138,6 +175,7 @@ func (w *world) redeeming(r approval.Request) approval.Change {
 	c.Request.Grant = &approval.Grant{
 		JTI: id(), SID: id(), KID: "k1", Audience: w.client.ID, Subject: w.user.ID, Username: w.user.Username,
 		IssuedAt: now, Expires: now.Add(10 * time.Minute), AuthTime: now, AMR: []string{"hwk", "user"}, ACR: "phr", Address: "192.0.2.7",
+		JKT: r.JKT, Offline: true,
 	}
 	c.Before = r.Expires.Add(approval.CollectGrace)
 	c.Needs = approval.Needs{UserID: w.user.ID, PasskeyID: w.passkey.ID, ClientIDs: []string{r.ClientID}}

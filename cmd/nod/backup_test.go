@@ -79,8 +79,8 @@ func TestRestore_goes_on_where_the_backup_was_taken(t *testing.T) {
 	cli(t, dir, &made, "backup", filepath.Join(elsewhere, "nod.backup"))
 	close(stop)
 	writing.Wait()
-	if made.Requests < 2 || made.SigningKeys != 2 || made.Users != 1 || made.Clients != 1 {
-		t.Errorf("the backup holds %+v, want two requests at least, two keys, a user and a client", made)
+	if made.Requests < 2 || made.SigningKeys != 4 || made.Users != 1 || made.Clients != 1 {
+		t.Errorf("the backup holds %+v, want two requests at least, two keys of each algorithm, a user and a client", made)
 	}
 
 	key, err := os.ReadFile(filepath.Join(dir, made.MasterKeyFile))

@@ -20,19 +20,22 @@ import (
 func newClient() *cobra.Command {
 	return group("client", "Register the applications that use nod",
 		`A client is an application that uses nod, or one side of it: its backend
-(management), its web page (directweb) or its app (native). Clients of one
-namespace share users and codes.
+(management), its web page (directweb) or its app (native); anything that speaks
+OAuth (oauth); or a Keycloak realm (keycloak-channel). Clients of one namespace
+share users and codes.
 
 These commands work on the server's database, also while it runs; what they
 change holds at once.`,
-		newClientCreate(), newClientList(), newClientAddKey(), newClientRemoveKey(), newClientToken(), newClientDelete())
+		newClientCreate(), newClientList(), newClientShow(), newClientSecret(), newClientAddKey(), newClientRemoveKey(), newClientToken(), newClientDelete())
 }
 
 // clientView is a client as it is printed.
 type clientView struct {
 	ClientID         string             `json:"client_id"`
 	KeyID            string             `json:"key_id,omitempty"`
-	PrivateKey       string             `json:"private_key,omitempty"` // PEM; printed once, kept nowhere
+	PrivateKey       string             `json:"private_key,omitempty"`   // PEM; printed once, kept nowhere
+	ClientSecret     string             `json:"client_secret,omitempty"` // the same
+	KeycloakURL      string             `json:"keycloak_url,omitempty"`  // the same: it holds the secret
 	NamespaceID      string             `json:"namespace_id"`
 	Namespace        string             `json:"namespace"`
 	Name             string             `json:"name"`
@@ -46,6 +49,7 @@ type clientView struct {
 	RotateQR         bool               `json:"rotate_qr"`
 	CreatedAt        time.Time          `json:"created_at"`
 	Keys             []keyView          `json:"keys,omitempty"`
+	OAuth            *oauthView         `json:"oauth,omitempty"`
 }
 
 type keyView struct {
@@ -58,8 +62,17 @@ func viewClient(c account.Client, ns account.Namespace) clientView {
 		ClientID: c.ID, NamespaceID: c.NamespaceID, Namespace: ns.Name, Name: c.Name, Type: c.Type,
 		Scopes: append([]account.Scope{}, c.Scopes...), Origins: append([]string{}, c.Origins...),
 		Match: c.Match, OpenRegistration: c.OpenRegistration, RequireWaitToken: c.RequireWaitToken,
-		Notify: c.Notify, RotateQR: c.RotateQR, CreatedAt: c.CreatedAt,
+		Notify: c.Notify, RotateQR: c.RotateQR, CreatedAt: c.CreatedAt, OAuth: viewOAuth(c),
 	}
+}
+
+// viewKeys adds the client's keys to its view.
+func viewKeys(ctx context.Context, core *app.Core, v clientView) (clientView, error) {
+	keys, err := core.Store.ClientKeys(ctx, v.ClientID)
+	for _, k := range keys {
+		v.Keys = append(v.Keys, keyView{k.ID, k.CreatedAt})
+	}
+	return v, err
 }
 
 func newClientList() *cobra.Command {
@@ -67,7 +80,7 @@ func newClientList() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List clients and their keys",
-		Long:    "List clients and the ids of their keys, of one namespace or of all.",
+		Long:    "List clients and the ids of their keys, of one namespace or of all. As JSON it says everything that\n\"nod client show\" says of one.",
 		Example: "  nod client list\n  nod client list --namespace staging --output json",
 		Args:    noArguments,
 	}
@@ -105,13 +118,9 @@ func listClients(ctx context.Context, core *app.Core, namespace string) ([]clien
 		if err != nil {
 			return nil, err
 		}
-		keys, err := core.Store.ClientKeys(ctx, client.ID)
+		v, err := viewKeys(ctx, core, viewClient(client, ns))
 		if err != nil {
 			return nil, err
-		}
-		v := viewClient(client, ns)
-		for _, k := range keys {
-			v.Keys = append(v.Keys, keyView{k.ID, k.CreatedAt})
 		}
 		views = append(views, v)
 	}

@@ -18,9 +18,10 @@ func newClientAddKey() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add-key [client-id]",
 		Short: "Give a client a second key, to rotate",
-		Long: `Make another key for a client and print its private half, once. Both keys are
-accepted until the old one is removed, so nothing fails in between: add a key,
-give it to the backend, remove the old one with "nod client remove-key".`,
+		Long: `Make another key for a client that signs (of the native API, or with --auth
+private_key_jwt) and print its private half, once. Both keys are accepted until the
+old one is removed, so nothing fails in between: add a key, give it to the backend,
+remove the old one with "nod client remove-key".`,
 		Example: "  nod client add-key --client-id 3qY…\n  nod client add-key --client-id 3qY… --public-key backend.pub.pem",
 		Args:    cobra.MaximumNArgs(1),
 	}
@@ -34,6 +35,9 @@ give it to the backend, remove the old one with "nod client remove-key".`,
 			return err
 		}
 		return withClient(c, *id, args, func(core *app.Core, client account.Client) error {
+			if err := usesKeys(client); err != nil {
+				return err
+			}
 			key, err := core.Directory.AddClientKey(c.Context(), client, public)
 			if errors.Is(err, approval.ErrTooMany) {
 				return fmt.Errorf("client %s: it has %d keys already; remove one first with: nod client remove-key", client.ID, account.MaxClientKeys)
@@ -60,7 +64,7 @@ func newClientRemoveKey() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove-key [client-id] --key-id ID",
 		Short: "End one of a client's keys",
-		Long: `End one of a client's keys: service tokens signed with it are refused from now on.
+		Long: `End one of a client's keys: what is signed with it is refused from now on.
 "nod client list --output json" shows the ids of keys, the newest first.`,
 		Example: "  nod client remove-key --client-id 3qY… --key-id 0b6f6a52-…",
 		Args:    cobra.MaximumNArgs(1),
@@ -92,4 +96,10 @@ func newClientRemoveKey() *cobra.Command {
 		})
 	}
 	return c
+}
+
+func describeKey(w io.Writer, private string) {
+	if private != "" {
+		fmt.Fprintf(w, "\nThe private key, shown this once. Keep it where only the backend can read it.\n\n%s", private)
+	}
 }

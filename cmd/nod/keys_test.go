@@ -10,18 +10,19 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptPublished waits until the server at $URL publishes just these keys, which
-// it does within a second: published kid…
+// scriptPublished waits until the server at $URL publishes just these keys of an
+// algorithm, which it does within a second: published alg kid…
 func scriptPublished(ts *testscript.TestScript, neg bool, want []string) {
-	if neg {
-		ts.Fatalf("usage: published kid...")
+	if neg || len(want) == 0 {
+		ts.Fatalf("usage: published alg kid...")
 	}
+	alg, want := want[0], want[1:]
 	slices.Sort(want)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(patience)
 	for {
-		got, err := publishedKIDs(ts.Getenv("URL"))
+		got, err := publishedKIDs(ts.Getenv("URL"), alg)
 		ts.Check(err)
 		if slices.Equal(got, want) {
 			return
@@ -34,10 +35,12 @@ func scriptPublished(ts *testscript.TestScript, neg bool, want []string) {
 	}
 }
 
-func publishedKIDs(url string) (kids []string, err error) {
+func publishedKIDs(url, alg string) (kids []string, err error) {
 	set, err := publishedKeys(url)
 	for _, k := range set.Keys {
-		kids = append(kids, k.KeyID)
+		if k.Algorithm == alg {
+			kids = append(kids, k.KeyID)
+		}
 	}
 	slices.Sort(kids)
 	return kids, err

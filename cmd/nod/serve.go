@@ -76,7 +76,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	server, err := app.New(ctx, cfg, log)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		log.Info("nod was told to stop before it was ready")
+		return nil
+	case err != nil:
 		return err
 	}
 	welcome(ctx, server, log)

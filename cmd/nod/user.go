@@ -23,7 +23,7 @@ first passkey; from then on the phone's pages are enough.
 
 These commands work on the server's database, also while it runs; what they
 change holds at once.`,
-		newUserCreate(), newUserInvite(), newUserList(),
+		newUserCreate(), newUserInvite(), newUserCode(), newUserList(),
 		newUserStatus("deactivate", "Suspend a user",
 			"Suspend a user: open requests are canceled, phones are signed out, and nothing can be approved until the user is activated again.",
 			(*approval.Directory).Deactivate, approval.ErrInactive),

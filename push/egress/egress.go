@@ -11,7 +11,8 @@
 //     NAT, link-local, multicast, unspecified, documentation and every other range
 //     that IANA keeps for special purposes, and for IPv6 everything outside
 //     2000::/3, NAT64 with it, and 6to4 and Teredo inside it.
-//   - It dials the ports named in Config alone.
+//   - It dials the ports named in Config alone; any, where Config says that the
+//     addresses are the operator's own choice.
 //   - It speaks https, with certificates verified. Plain http is refused before
 //     anything is dialled unless the operator allowed address ranges, and then
 //     connects inside those ranges alone: a sealed envelope may travel anywhere, an
@@ -71,6 +72,7 @@ const (
 type Config struct {
 	Allow    []netip.Prefix // ranges reached although they are not public, also over http
 	Ports    []uint16       // that may be dialled; none: 443
+	AnyPort  bool           // for addresses that an operator registered, port and all
 	Timeout  time.Duration  // of a whole exchange, the body included; 0: 10 s
 	Resolver *net.Resolver  // nil: the system's
 }
@@ -104,7 +106,11 @@ func (c Config) options() []ssrf.Option {
 			v6 = append(v6, p)
 		}
 	}
-	return []ssrf.Option{ssrf.WithPorts(c.Ports...), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)}
+	ports := ssrf.WithPorts(c.Ports...)
+	if c.AnyPort {
+		ports = ssrf.WithAnyPort()
+	}
+	return []ssrf.Option{ports, ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)}
 }
 
 // unmapped writes ::ffff:10.0.0.0/104 as 10.0.0.0/8, which is how the socket
@@ -169,18 +175,48 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (g *guard) choose(u *url.URL) (*http.Transport, error) {
+	if err := spoken(u, g.plain != nil); err != nil {
+		return nil, err
+	}
+	if u.Scheme == "http" {
+		return g.plain, nil
+	}
+	return g.secure, nil
+}
+
+// spoken judges what a URL says by itself; plain: http may be spoken somewhere.
+func spoken(u *url.URL, plain bool) error {
 	switch {
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("%w: the address names no host", ErrRefused)
+		return fmt.Errorf("%w: the address names no host", ErrRefused)
 	case u.User != nil:
-		return nil, fmt.Errorf("%w: the address carries a user or password", ErrRefused)
-	case u.Scheme == "https":
-		return g.secure, nil
-	case u.Scheme == "http" && g.plain != nil:
-		return g.plain, nil
+		return fmt.Errorf("%w: the address carries a user or password", ErrRefused)
+	case u.Scheme == "https", u.Scheme == "http" && plain:
+		return nil
 	default:
-		return nil, fmt.Errorf("%w: only https is spoken", ErrRefused)
+		return fmt.Errorf("%w: only https is spoken", ErrRefused)
 	}
+}
+
+// Refuses says why no exchange with the URL would come about, as far as that can
+// be known before dialling, so that whoever registers it learns of it: it asks no
+// resolver, and what a name leads to is judged at every exchange anyway.
+func (c Config) Refuses(address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return fmt.Errorf("%w: it is not a URL", ErrRefused)
+	}
+	if err := spoken(u, len(c.Allow) > 0); err != nil {
+		return err
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return nil //nolint:nilerr // a name
+	}
+	if err := ssrf.New(c.options()...).SafeAddr(ip.Unmap()); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return nil
 }
 
 // redirects lists what http.Client would follow.

@@ -175,6 +175,48 @@ func TestClient_allowed_range_is_reached_and_nothing_else(t *testing.T) {
 	}
 }
 
+func TestClient_any_port_is_no_other_address(t *testing.T) {
+	inside := httptest.NewServer(http.NotFoundHandler())
+	defer inside.Close()
+	open := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AnyPort: true})
+	defer open.CloseIdleConnections()
+	if err := get(open, inside.URL); err != nil {
+		t.Errorf("allowed range, any port: got %v, want an answer", err)
+	}
+	tr := newTrap(t)
+	client := New(Config{AnyPort: true, Resolver: (&names{}).resolver(t)})
+	for _, pattern := range hostile {
+		if strings.Contains(pattern, "8.8.8.8") {
+			continue // public: only its port is wrong
+		}
+		address := strings.ReplaceAll(pattern, "PORT", tr.port)
+		if err := get(client, address); err == nil {
+			t.Errorf("get %s: got an answer, want none", address)
+		}
+	}
+	if got := tr.touched.Load(); got != 0 {
+		t.Errorf("connections that were made: got %d, want 0", got)
+	}
+}
+
+func TestConfig_refuses_what_can_be_known_before_dialling(t *testing.T) {
+	loopback := Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	for _, c := range []struct {
+		config  Config
+		address string
+		refused bool
+	}{
+		{Config{}, "https://app.example/", false}, {Config{}, "https://8.8.8.8/", false}, {Config{}, "http://app.example/", true},
+		{Config{}, "https://127.0.0.1/", true}, {Config{}, "https://[::ffff:127.0.0.1]/", true}, {Config{}, "https://[fe80::1%25lo]/", true},
+		{Config{}, "https://user@app.example/", true}, {Config{}, "https:///path", true}, {Config{}, "%", true}, {Config{}, "", true},
+		{loopback, "http://127.0.0.1/", false}, {loopback, "http://localhost/", false}, {loopback, "https://10.0.0.1/", true},
+	} {
+		if err := c.config.Refuses(c.address); errors.Is(err, ErrRefused) != c.refused {
+			t.Errorf("%q, %v allowed: got %v, want refused %t", c.address, c.config.Allow, err, c.refused)
+		}
+	}
+}
+
 func TestClient_certificate_of_nobody_is_refused_inside_an_allowed_range(t *testing.T) {
 	inside := httptest.NewUnstartedServer(http.NotFoundHandler())
 	inside.Config.ErrorLog = quiet()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ type M = map[string]any
 type Call struct {
 	Method string // POST with a body, GET without
 	Path   string
-	Body   any    // a string goes as it is, anything else as JSON
+	Body   any    // a string goes as it is, url.Values as a form, anything else as JSON
 	Token  string // of the Authorization header, after "Bearer "
 	Header map[string]string
 	Ctx    context.Context
@@ -64,16 +65,15 @@ func (h *House) Try(c Call) (Reply, error) {
 
 func (h *House) request(c Call) (*http.Request, error) {
 	var body io.Reader
-	method := http.MethodGet
+	method, kind := http.MethodGet, "application/json"
 	if c.Body != nil {
 		method = http.MethodPost
-		text, isText := c.Body.(string)
-		if !isText {
-			b, err := json.Marshal(c.Body)
-			if err != nil {
-				return nil, err
-			}
-			text = string(b)
+		text, err := encode(c.Body)
+		if err != nil {
+			return nil, err
+		}
+		if _, isForm := c.Body.(url.Values); isForm {
+			kind = "application/x-www-form-urlencoded"
 		}
 		body = strings.NewReader(text)
 	}
@@ -85,7 +85,7 @@ func (h *House) request(c Call) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", kind)
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
@@ -97,6 +97,19 @@ func (h *House) request(c Call) (*http.Request, error) {
 		}
 	}
 	return req, nil
+}
+
+// encode is a body as it is sent.
+func encode(body any) (string, error) {
+	switch b := body.(type) {
+	case string:
+		return b, nil
+	case url.Values:
+		return b.Encode(), nil
+	default:
+		text, err := json.Marshal(body)
+		return string(text), err
+	}
 }
 
 // Want ends the test unless the reply has the status and, if one is given, the

@@ -65,6 +65,7 @@ func (s *Server) handler(metrics prometheus.Registerer) (http.Handler, error) {
 		MaxWaitsPerClient: s.Config.MaxWaitsPerClient, MaxWaits: waits, TokenWindow: s.Config.TokenWindow,
 		Service: s.Service, Directory: s.Directory, Accounts: s.Store,
 		Ceremonies: ceremonies, Ring: s.Ring, Pages: pages, Push: s.Push,
+		Answers: s.Push.Answers(), NonceKey: s.master.derive(forDPoPNonces),
 		Pacer: s.pacer, Ready: s.ready, Parts: s.parts, Metrics: metrics, Log: s.log,
 	})
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -51,7 +52,7 @@ func (c *Core) TendKeys(ctx context.Context, log *slog.Logger) error {
 	turn := time.NewTicker(tendEvery)
 	defer turn.Stop()
 	for {
-		if err := c.Ring.Tend(ctx, c.Config.TokenLife); err != nil && ctx.Err() == nil {
+		if err := c.tendKeys(ctx); err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "signing keys are looked after later", "error", err)
 		}
 		select {
@@ -60,4 +61,37 @@ func (c *Core) TendKeys(ctx context.Context, log *slog.Logger) error {
 		case <-turn.C:
 		}
 	}
+}
+
+func (c *Core) tendKeys(ctx context.Context) error {
+	life, err := c.longestLife(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Ring.Tend(ctx, life)
+}
+
+// RotateKeys makes the next signing keys, see [token.Ring.Rotate].
+func (c *Core) RotateKeys(ctx context.Context, in time.Duration) ([]token.Rotation, error) {
+	life, err := c.longestLife(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.Ring.Rotate(ctx, in, life)
+}
+
+// longestLife is how long a token may have to be verified: this node's native ones,
+// and those of the standard faces as each client is registered.
+func (c *Core) longestLife(ctx context.Context) (time.Duration, error) {
+	clients, err := c.Store.Clients(ctx, "")
+	if err != nil {
+		return 0, fmt.Errorf("find the longest life of a token: %w", err)
+	}
+	life := c.Config.TokenLife
+	for _, client := range clients {
+		if o := client.OAuth; o != nil {
+			life = max(life, o.AccessLife, o.IDTokenLife)
+		}
+	}
+	return life, nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nod-auth/nod/api/token"
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
 	"github.com/nod-auth/nod/approval/testservers"
 )
@@ -109,8 +110,8 @@ func TestSigningKeys_rotated_each_second_under_load(t *testing.T) {
 				t.Fatal(err)
 			}
 			rows, err := nodes[1].store.SigningKeys(t.Context())
-			if err != nil || len(kids) < rounds-1 || len(rows) != 1 {
-				t.Errorf("%d keys signed and %d are left, %v; want one a second, and the last left", len(kids), len(rows), err)
+			if err != nil || len(kids) < rounds-1 || len(rows) != 2 {
+				t.Errorf("%d keys signed and %d are left, %v; want one a second, and the last of each algorithm left", len(kids), len(rows), err)
 			}
 		})
 	}
@@ -172,10 +173,11 @@ func TestSigningKeys_deliver_again_as_long_as_the_core_does(t *testing.T) {
 	c := &handClock{}
 	c.advance(time.Hour)
 	n := openKeyNode(t, filepath.Join(t.TempDir(), "nod.db"), c)
-	is, err := n.Rotate(t.Context(), token.Lead, time.Minute)
+	all, err := n.Rotate(t.Context(), token.Lead, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
+	is := all[0]
 	c.advance(is.At.Sub(c.now()) - time.Microsecond)
 	last := n.sign(t, time.Minute)
 	c.advance(approval.RedeliveryWindow + time.Second)
@@ -194,6 +196,50 @@ func TestSigningKeys_deliver_again_as_long_as_the_core_does(t *testing.T) {
 	}
 	if n.verifyOutside(t, []liveToken{last}, map[string]bool{}); t.Failed() {
 		t.Error("but the public half must stay")
+	}
+}
+
+// The tokens of the standard faces live as long as their client says, which may be
+// longer than those of the native face do.
+func TestSigningKeys_are_kept_for_the_longest_token_of_any_client(t *testing.T) {
+	core := openCore(t, testConfig(t))
+	ctx := t.Context()
+	namespace, err := core.Directory.Namespace(ctx, approval.DefaultNamespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := func(access, id time.Duration) {
+		_, err := core.Directory.CreateClient(ctx, approval.NewClient{Client: account.Client{
+			Name: "TV", Type: account.ClientOAuth, NamespaceID: namespace.ID, OAuth: &account.OAuth{
+				Grants: []account.GrantType{account.GrantDeviceCode}, Auth: account.AuthNone, AccessLife: access, IDTokenLife: id,
+			},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	client(2*time.Hour, time.Minute)
+	is, err := core.RotateKeys(ctx, token.Lead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range is {
+		if kept := r.OldUntil.Sub(r.At); kept < 2*time.Hour {
+			t.Errorf("%s: kept for %s after the rotation, want the two hours of an access token", r.Alg, kept)
+		}
+	}
+	client(time.Minute, 3*time.Hour) // registered since
+	if err := core.tendKeys(ctx); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := core.Ring.Keys(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		if k.State == token.KeyCurrent && k.KeepUntil.Sub(k.UseUntil) < 3*time.Hour {
+			t.Errorf("%s: kept until %s, want the three hours of an ID token", k.Alg, k.KeepUntil)
+		}
 	}
 }
 

@@ -39,8 +39,11 @@ const (
 	forInvented purpose = "nod/invented-credentials/v1"
 	// forVAPID seals the key pair by which push services know this installation.
 	forVAPID purpose = "nod/vapid/v1"
-	// forPush seals where phones are reached, and finds a phone by it (push.Config.Key).
+	// forPush seals where phones and servers are reached, and finds a phone by it
+	// (push.Config.Key).
 	forPush purpose = "nod/push/v1"
+	// forDPoPNonces makes the nonces of DPoP proofs (api.Config.NonceKey).
+	forDPoPNonces purpose = "nod/dpop-nonces/v1"
 )
 
 func (k masterKey) derive(p purpose) []byte {

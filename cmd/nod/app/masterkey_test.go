@@ -112,6 +112,7 @@ func TestMasterKey_derives_by_rfc_5869(t *testing.T) {
 		forInvented:    "ddf4d8cc9abe422bebc9bbb2550841d1b9618e3a3e4630bbae1a837a5451ca3a",
 		forVAPID:       "a4b637b228335241cab1b552d87e3981f8f1148648a499ca7c5e900ce7c64e3e",
 		forPush:        "bc1d42fdb09d68db124e8a9f38e9281b4788c065e34b506590d08e097ce831d2",
+		forDPoPNonces:  "675165a5d2817e278f217f730c5b54bcdc84c3c77773a8a33ec01810cfea491f",
 	} {
 		if got := hex.EncodeToString(k.derive(p)); got != want {
 			t.Errorf("%s: got %s, want %s", p, got, want)

@@ -4,12 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/localbus"
 	"github.com/nod-auth/nod/approval/redisbus"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/cmd/nod/config"
 )
+
+const (
+	// databaseWithin is how long a start waits for a database server that does not
+	// answer: PostgreSQL that starts together with nod, or recovers from a crash,
+	// takes seconds.
+	databaseWithin = 30 * time.Second
+	databaseEvery  = 500 * time.Millisecond
+)
+
+// openPatiently opens the core, and waits for a database server that may only just
+// be starting. What waiting cannot mend, a wrong password say, is reported at once.
+func openPatiently(ctx context.Context, c config.Config, log *slog.Logger) (*Core, error) {
+	for end := time.Now().Add(databaseWithin); ; {
+		core, err := Open(ctx, c)
+		if err == nil || !sqlstore.Away(err) || ctx.Err() != nil || time.Now().After(end) {
+			return core, err
+		}
+		log.Warn("the database does not answer yet; trying again", "for_at_most", time.Until(end).Round(time.Second).String(), "error", err)
+		select {
+		case <-time.After(databaseEvery):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
 
 // join connects this node with the others: over Redis, or, on a server without it,
 // by making sure that there are none.

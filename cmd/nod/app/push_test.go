@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
@@ -62,6 +63,40 @@ func TestServer_wakes_a_phone_when_a_request_is_begun(t *testing.T) {
 	}
 	if got.Subject != c.PushContact {
 		t.Errorf("the push service's contact: got %s, want %s", got.Subject, c.PushContact)
+	}
+}
+
+func TestServer_tells_a_server_that_asked_what_became_of_a_request(t *testing.T) {
+	c, _, _ := pushed(t)
+	s, _ := start(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	heard := make(chan string, 1)
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard <- r.Header.Get("Authorization") }))
+	defer backend.Close()
+	u, client := zoe(ctx, t, s.Core)
+	sealed, err := s.Push.Answers().Seal(approval.AnswerTo{Protocol: approval.AnswerPing, URL: backend.URL, Token: "token-4711"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.Service.Begin(ctx, approval.Ask{
+		Face: "ciba", Client: client, User: u, Purpose: approval.SignIn, Kind: approval.PollCode, AnswerTo: sealed,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Service.Decide(ctx, approval.Ref{Way: approval.Scanned, Secret: b.Handle},
+		approval.Viewer{User: u}, approval.Answer{Verdict: approval.Decline})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-heard:
+		if want := "Bearer token-4711"; got != want {
+			t.Errorf("heard: got %q, want %q", got, want)
+		}
+	case <-ctx.Done():
+		t.Fatal("the server heard nothing")
 	}
 }
 

@@ -67,7 +67,7 @@ func New(ctx context.Context, c config.Config, log *slog.Logger) (_ *Server, err
 			return nil, err
 		}
 	}
-	if s.Core, err = Open(ctx, c.At(s.public.Addr().String())); err != nil {
+	if s.Core, err = openPatiently(ctx, c.At(s.public.Addr().String()), log); err != nil {
 		return nil, err
 	}
 	if err = s.join(ctx); err != nil {

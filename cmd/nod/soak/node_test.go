@@ -76,7 +76,7 @@ func (n *node) end(with syscall.Signal) time.Duration {
 	stuck := time.AfterFunc(patience, func() { _ = n.cmd.Process.Kill() })
 	defer stuck.Stop()
 	if err := n.cmd.Wait(); err != nil && with == syscall.SIGTERM {
-		n.c.t.Errorf("%s ended badly after SIGTERM: %v", n.name, err)
+		n.c.t.Errorf("%s ended badly after SIGTERM: %v\n%s", n.name, err, n.said.end())
 	}
 	n.cmd = nil
 	return time.Since(began)

@@ -17,9 +17,12 @@ const { requestId = '', way = '', secret = '', expires = '', version = '' } = de
 const ref = { way, secret };
 
 const openedElsewhere = 'This request was opened on another phone too. If that was not you, decline.';
-const ranOut = 'This request has run out. Nothing was shared. Start again on the device.';
+const again = 'backend' in decision.dataset ? 'where you began' : 'on the device';
+const takenBack = 'This request was canceled. Nothing was shared.';
+const answered = 'Somebody else has answered this request.';
+const ranOut = `This request has run out. Nothing was shared. Start again ${again}.`;
 
-/** @returns {string | undefined} the number typed or picked, if one is asked for */
+/** @returns {string | undefined} the number typed or picked, or what was confirmed, if one is asked for */
 function chosenNumber() {
   const number = new FormData(form).get('number');
   // Phones may insert spaces or full-width digits.
@@ -59,7 +62,7 @@ async function askToApprove() {
     return await send('/phone/requests/approve/options', { number: chosenNumber() });
   } catch (error) {
     // The session is over. This very page asks for a sign-in and comes back.
-    if (error instanceof CallError && error.status === 401) leaveFor(location.pathname);
+    if (error instanceof CallError && error.status === 401) leaveFor(location.pathname + location.search);
     throw error;
   }
 }
@@ -102,6 +105,7 @@ function close() {
   closed = true;
   clearInterval(watch);
   form.hidden = true;
+  document.querySelector('.check .choice')?.remove();
   document.getElementById('left')?.closest('div')?.remove();
   for (const part of decision.querySelectorAll('.actions, #sure, .warning')) {
     /** @type {HTMLElement} */ (part).hidden = true;
@@ -137,12 +141,12 @@ async function tell({ state, opened_elsewhere: elsewhere, redirect }) {
   await answer;
   await sleep(0);
   if (closed) return true;
-  if (state === 'expired') {
-    say(ranOut);
-    close();
-  } else {
+  if (redirect && state !== 'expired') {
     stop();
-    leaveFor(redirect ?? `/r/${encodeURIComponent(requestId)}`);
+    leaveFor(redirect);
+  } else {
+    say(state === 'expired' ? ranOut : state === 'canceled' ? takenBack : answered);
+    close();
   }
   return true;
 }
@@ -161,6 +165,18 @@ function tellElsewhere() {
     caution.replaceWith(caution.content);
   }
   say(openedElsewhere, 'unseen');
+}
+
+/** Says where not all of the details is in sight. */
+function tellOfMore() {
+  const details = document.getElementById('details');
+  if (!details) return;
+  const look = () => {
+    const fits = details.scrollHeight <= details.clientHeight;
+    element('more', HTMLElement).hidden = fits;
+    details.tabIndex = fits ? -1 : 0; // what needs no scrolling is no stop on the way
+  };
+  new ResizeObserver(look).observe(details);
 }
 
 function watchTime() {
@@ -188,7 +204,8 @@ if (supported) {
 // A long card must not start at its end because Decline has the focus.
 decline.focus({ preventScroll: true });
 window.scrollTo(0, 0);
-steer(decision);
+steer(/** @type {HTMLElement} */ (document.querySelector('main')));
+tellOfMore();
 watchTime();
 await tellOpened();
 await follow(ref, Number(version), tell);
