@@ -27,6 +27,8 @@ var rooms = []struct {
 	{"push", []string{"approval", "push"}, "channels deliver what the core queued, and know no store and no face"},
 	{"web", nil, "pages are a leaf: they are handed what they show"},
 	{"api/token", nil, "tokens are a leaf: verifying one must not need the house"},
+	{"api/client", nil, "the SDK is a leaf: whoever uses it must not carry the house"},
+	{"api/internal/apitest", []string{"approval", "webauthn", "webauthn/virtual", "web", "api"}, "the house of the tests has a phone, and is handed its store"},
 	{"api/wire", []string{"approval"}, "the plumbing of the faces knows the core's words alone"},
 	{"api", []string{"approval", "approval/account", "webauthn", "web", "api"}, "a face translates: it never sees a store"},
 	{"cmd", []string{"*"}, "wiring"},

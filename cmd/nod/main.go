@@ -1,8 +1,9 @@
 // Command nod lets a new device in with the phone its owner already trusts.
 //
 // It is one program: the server, and the commands with which an operator manages
-// clients and users in the server's database. Its exit status is 0 when it did
-// what was asked, 1 when it could not, and 2 when it was asked wrongly.
+// clients and users in the server's database; and nod login, which is a new device.
+// Its exit status is 0 when it did what was asked, 1 when it could not, and 2 when it
+// was asked wrongly; nod login has more.
 package main
 
 import (
@@ -29,11 +30,24 @@ func run(args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(os.Stderr, "nod:", err)
+	own, ok := errors.AsType[exitError](err)
+	if !ok || own.error != nil {
+		fmt.Fprintln(os.Stderr, "nod:", err)
+	}
+	if ok {
+		return own.status
+	}
 	var faults config.Faults
 	var usage usageError
 	if errors.As(err, &faults) || errors.As(err, &usage) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// exitError ends the program with a status that its command's help explains. Without
+// an error everything has been said.
+type exitError struct {
+	status int
+	error
 }

@@ -58,6 +58,8 @@ func TestScripts(t *testing.T) {
 		{name: "push", browser: true, push: true, flags: []string{"--geoip", places}},
 		{name: "notifications", browser: true, push: true},
 		{name: "phone-codes", browser: true},
+		{name: "device-grant", browser: true},
+		{name: "ciba", browser: true},
 		{name: "sample-app-expiry", browser: true, sample: true, flags: []string{"--code-life-short", "4s"}},
 		{name: "web-sdk", browser: true},
 		{name: "arrival", browser: true},

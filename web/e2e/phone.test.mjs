@@ -220,6 +220,7 @@ describe('a proof made for one request', () => {
     assertRefused(await phone.call('/phone/signin', { credential: await proofFor(phone, first) }));
     await first.assertPending();
     await Promise.all([first.abandon(), second.abandon()]);
+    await phone.heading('This request was canceled').waitFor(); // where the open card goes by itself
     phone.assertNoProblems(logged);
   });
 

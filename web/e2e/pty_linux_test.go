@@ -10,10 +10,13 @@ import (
 	"syscall"
 	"testing"
 	"unsafe"
+
+	"github.com/creack/pty"
 )
 
 // openTerminal returns both ends of a new pseudo-terminal, as pty(7) says: the
-// end that a person has, and the one that a program runs in.
+// end that a person has, and the one that a program runs in. It has 100 columns and
+// 50 rows.
 func openTerminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -32,6 +35,9 @@ func openTerminal(t *testing.T) (person, program *os.File) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = program.Close() })
+	if err := pty.Setsize(person, &pty.Winsize{Cols: 100, Rows: 50}); err != nil {
+		t.Fatal(err)
+	}
 	return person, program
 }
 

@@ -83,7 +83,7 @@ describe('a prompt', () => {
     await phone.typeNumber(device.matchNumber);
     await phone.approve();
     await device.assertLetIn();
-    phone.assertNoProblems();
+    phone.assertNoProblems(logged);
   });
 
   it('is declined by three wrong numbers', async () => {
