@@ -13,7 +13,8 @@
 //
 // All of it takes three minutes on two busy cores: each mutant is a build
 // of what rests on the patched file, and the build cache keeps the rest. A test
-// that skips for want of a server skips its mutants, and says so.
+// that skips for want of a server is left out, and a mutant that has no other is
+// skipped; both say so.
 //
 // # The form
 //

@@ -111,19 +111,24 @@ func touch(t *testing.T, dir string) {
 // judge holds one mutant against what its header claims.
 func (w workshop) judge(t *testing.T, m mutant, sound binaries) {
 	t.Helper()
+	var can []claim
 	for _, c := range m.fails {
 		switch end, out := w.run(t, sound, c); end {
 		case "PASS":
+			can = append(can, c)
 		case "SKIP":
-			t.Skipf("%s %s skips:\n%s", c.pkg, c.test, out)
+			t.Logf("%s %s skips:\n%s", c.pkg, c.test, out)
 		case "":
 			t.Fatalf("%s has no test %s:\n%s", c.pkg, c.test, out)
 		default:
 			t.Fatalf("%s %s does not pass without the mutant either:\n%s", c.pkg, c.test, out)
 		}
 	}
+	if len(can) == 0 {
+		t.Skip("all of its tests skip")
+	}
 	sick := w.build(t, w.overlay(t, m), packages(m)...)
-	for _, c := range m.fails {
+	for _, c := range can {
 		end, out := w.run(t, sick, c)
 		for n := 1; end == "PASS" && n < rounds; n++ {
 			end, out = w.run(t, sick, c)
