@@ -127,7 +127,7 @@ func refresh(d account.Device, generation int64, a Refreshing, now time.Time) (a
 		return d, ErrRevoked
 	case !now.Before(d.Expires):
 		return d, ErrExpired
-	case d.JKT != a.JKT:
+	case d.JKT != "" && d.JKT != a.JKT:
 		return d, ErrMismatch
 	case generation > d.Generation:
 		return d, ErrNotFound
@@ -139,6 +139,7 @@ func refresh(d account.Device, generation int64, a Refreshing, now time.Time) (a
 	d = next(d)
 	d.Generation++
 	d.Lost = false
+	d.JKT = a.JKT // the first key that is shown is the only one from then on
 	d.SeenAt = now.Truncate(time.Second)
 	d.Expires = later(d.SeenAt.Add(a.Client.OAuth.AccessLife), d.SeenAt.Add(a.Client.OAuth.RefreshIdle))
 	return d, nil

@@ -61,18 +61,20 @@ func TestRefresh_reuse_ends_the_device(t *testing.T) {
 func TestRefresh_is_for_the_client_and_the_key_of_the_device(t *testing.T) {
 	h := onDisk(t)
 	c, other := h.oauth(), h.oauth()
-	got := h.signedIn(c, func(a *approval.Ask) { a.JKT = "" })
+	got := h.signedIn(c)
 	_, err := h.refresh(other, got.Refresh)
 	wantError(t, "another client", err, approval.ErrNotFound)
-	_, err = h.core.Refresh(t.Context(), approval.Refreshing{Token: got.Refresh, Client: c, JKT: "key"})
-	wantError(t, "a key that it is not bound to", err, approval.ErrMismatch)
 	for name, token := range map[string]account.Secret{"none": "", "another secret": account.NewSecret(), "the device code": h.core.Codes.Code(approval.PollCode, got.Request.ID)} {
 		_, err := h.refresh(c, token)
 		wantError(t, name, err, approval.ErrNotFound)
 	}
 	h.wantStanding("the device, after all that", got.Device.ID)
-	_, err = h.refresh(c, got.Refresh)
+	bound, err := h.core.Refresh(t.Context(), approval.Refreshing{Token: got.Refresh, Client: c, JKT: "key"})
 	must(t, err)
+	_, err = h.core.Refresh(t.Context(), approval.Refreshing{Token: bound.Token, Client: c, JKT: "other"})
+	wantError(t, "another key than the first that was shown", err, approval.ErrMismatch)
+	_, err = h.refresh(c, bound.Token)
+	wantError(t, "no key after that", err, approval.ErrMismatch)
 }
 
 // Revoked user, locked user, deleted client: a refresh asks again, before and in its

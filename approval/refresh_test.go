@@ -46,7 +46,7 @@ func TestRefresh_rule(t *testing.T) {
 		"an old one of a revoked device":    {generation: 1, change: func(d *account.Device, _ *Refreshing) { d.RevokedAt = born }, want: ErrRevoked},
 		"another key":                       {generation: 3, change: func(_ *account.Device, a *Refreshing) { a.JKT = "other" }, want: ErrMismatch},
 		"no key":                            {generation: 3, change: func(_ *account.Device, a *Refreshing) { a.JKT = "" }, want: ErrMismatch},
-		"a key where none is bound":         {generation: 3, change: func(d *account.Device, _ *Refreshing) { d.JKT = "" }, want: ErrMismatch},
+		"a key where none is bound":         {generation: 3, change: func(d *account.Device, _ *Refreshing) { d.JKT = "" }},
 		"an old one without the key":        {generation: 1, change: func(_ *account.Device, a *Refreshing) { a.JKT = "" }, want: ErrMismatch},
 		"fewer scopes":                      {generation: 3, change: func(_ *account.Device, a *Refreshing) { a.Scopes = []string{"openid"} }},
 		"a scope more":                      {generation: 3, change: func(_ *account.Device, a *Refreshing) { a.Scopes = []string{"openid", "admin"} }, want: ErrInvalid},
@@ -62,6 +62,9 @@ func TestRefresh_rule(t *testing.T) {
 		}
 		if err != nil {
 			continue
+		}
+		if got.JKT != a.JKT {
+			t.Errorf("%s: bound to %q, want to the key that was shown, %q", name, got.JKT, a.JKT)
 		}
 		if got.Version != d.Version+1 || got.Generation != d.Generation+1 || got.Lost || !got.SeenAt.Equal(now.Truncate(time.Second)) ||
 			!got.Expires.Equal(got.SeenAt.Add(time.Hour)) {
