@@ -1,13 +1,14 @@
-// Package e2e tests nod from outside, as a process: the vendor's own SDKs,
-// real browsers with a virtual authenticator, and clients that misbehave, all
-// against `nod serve` on a free loopback port with data of its own. Push goes to
-// providers in software (package push/virtual), which the test process runs.
+// Package e2e tests nod from outside, as a process: the vendor's own SDKs, OAuth
+// libraries that nobody changed, real browsers with a virtual authenticator, and
+// clients that misbehave, all against `nod serve` on a free loopback port with data
+// of its own. Push goes to providers in software (package push/virtual), which the
+// test process runs.
 //
 // The scripts (*.test.mjs) run under node:test, one Go subtest and one server
 // each. They need Node 20 or newer with npm, and those with a browser need
 // Chromium; without them a test skips and says what is missing, or fails where
-// TEST_REQUIRE_ALL is 1. The dependencies are installed with `npm ci` the
-// first time.
+// TEST_REQUIRE_ALL is 1. The dependencies are installed with `npm ci` when they are
+// not those of package-lock.json.
 //
 // To run one script:
 //
@@ -23,7 +24,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,10 +95,11 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// install runs `npm ci` once, when there are no packages yet.
+// install runs `npm ci` once, when the packages are not there or not those that
+// package-lock.json names.
 var install = sync.OnceValue(func() error {
-	if _, err := os.Stat("node_modules"); err == nil {
-		return nil
+	if same, err := installed(); err != nil || same {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), installTimeout)
 	defer cancel()
@@ -103,6 +108,37 @@ var install = sync.OnceValue(func() error {
 	}
 	return nil
 })
+
+// installed compares package-lock.json with what npm noted of its last work.
+func installed() (bool, error) {
+	type lock struct {
+		Packages map[string]struct {
+			Version  string `json:"version"`
+			Optional bool   `json:"optional"` // for other machines
+		} `json:"packages"`
+	}
+	read := func(file string) (l lock, err error) {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(text, &l)
+		}
+		return l, err
+	}
+	want, err := read("package-lock.json")
+	if err != nil {
+		return false, err
+	}
+	have, err := read("node_modules/.package-lock.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	for place, p := range want.Packages {
+		if place != "" && !p.Optional && have.Packages[place].Version != p.Version {
+			return false, err
+		}
+	}
+	return true, err
+}
 
 func installPackages(t *testing.T) {
 	t.Helper()

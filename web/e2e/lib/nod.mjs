@@ -8,6 +8,7 @@
 //   E2E_ACME      the sample application's URL, for its scripts
 //   E2E_CONTROL   where those scripts kill the server and start it again
 //   E2E_PUSH      where scripts that are told by push control the push service
+//   E2E_STANDARD  where openid-client's script has the phone and the server's clock
 //   NOD_SCREENSHOTS  where screenshots go; none are taken without it
 
 import { execFile } from 'node:child_process';
