@@ -263,7 +263,7 @@ func (m *model) collect(t *rapid.T) {
 func (m *model) giveUp(t *rapid.T) {
 	b, p := m.pick(t)
 	err := m.service.Cancel(m.ctx, m.holder(t, b), approval.SignIn)
-	p.cancel(approval.ByHolder)
+	p.cancel(m.now, approval.ByHolder)
 	m.expect(t, "give up", err, nil)
 }
 
@@ -273,7 +273,7 @@ func (m *model) invalidate(t *rapid.T) {
 	m.expect(t, "invalidate", err, nil)
 	for i, p := range m.plain {
 		if m.begun[i].Request.CodeKind == kind {
-			p.cancel(approval.ByBackend)
+			p.cancel(m.now, approval.ByBackend)
 			p.revoke()
 		}
 	}
@@ -288,7 +288,7 @@ func (m *model) deactivate(t *rapid.T) {
 	m.expect(t, "deactivate", err, nil)
 	m.user, m.active = u, false
 	for _, p := range m.plain {
-		p.cancel(approval.ByUserEnded)
+		p.cancel(m.now, approval.ByUserEnded)
 	}
 }
 

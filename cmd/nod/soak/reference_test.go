@@ -84,9 +84,15 @@ func (p *plain) open(now time.Time, phone string) error {
 	return nil
 }
 
-// cancel is the end by another hand, of what can still come to something.
-func (p *plain) cancel(why approval.By) {
-	if p.state.Open() {
+// cancel is the end by another hand, of what can still come to something; what ran
+// out before ran out.
+func (p *plain) cancel(now time.Time, why approval.By) {
+	switch {
+	case p.state == approval.Pending && !now.Before(p.life):
+		p.move(approval.Expired)
+	case p.state == approval.Approved && !now.Before(p.life.Add(collectGrace)):
+		p.move(approval.Lapsed)
+	case p.state.Open():
 		p.move(approval.Canceled)
 		p.ended = why
 	}
