@@ -53,6 +53,7 @@ type Accounts interface {
 	account.Sessions
 	account.Invitations
 	approval.Journal
+	approval.Receipts
 	native.OriginLister
 }
 
@@ -124,16 +125,17 @@ func (c Config) engine() (*gin.Engine, error) {
 	e.GET("/assets/*file", gin.WrapH(web.Assets()))
 
 	gate := wire.NewGate(cmp.Or(c.MaxWaits, native.DefaultMaxWaits))
-	native.Mount(e, native.Config{ // see its routes: /manage, /codes, /authenticate, /register, /credentials, /phones, /requests, /certs
+	native.Mount(e, native.Config{ // see its routes: /manage, /codes, /authenticate, /register, /credentials, /phones, /devices, /requests, /certs
 		PublicURL: c.PublicURL, WaitHold: c.WaitHold, TokenWindow: c.TokenWindow,
 		MaxWaitsPerAddress: c.MaxWaitsPerAddress, MaxWaitsPerClient: c.MaxWaitsPerClient, MaxWaits: c.MaxWaits,
 		InitsPerMinute: c.InitsPerMinute,
 		Service:        c.Service, Directory: c.Directory, Accounts: c.Accounts, Ceremonies: c.Ceremonies,
 		Ring: c.Ring, Gate: gate, Pacer: c.Pacer, Metrics: c.Metrics,
 	})
-	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /enrol, /passkeys, /notifications, /activity, /phone, /sw.js
+	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /devices, /enrol, /passkeys, /notifications, /activity, /phone, /sw.js
 		PublicURL: c.PublicURL, Service: c.Service, Directory: c.Directory, Accounts: c.Accounts,
 		Ceremonies: c.Ceremonies, Pages: c.Pages, Push: c.Push, Gate: gate, Pacer: c.Pacer,
+		Metrics: c.Metrics, Log: c.Log,
 	})
 	if err != nil {
 		return nil, err

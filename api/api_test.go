@@ -89,8 +89,8 @@ func TestUnknownPaths_areJSONUnlessHTMLIsPreferred(t *testing.T) {
 		browser: "text/html", "text/html;q=0.2, application/json;q=0.1": "text/html", "text/html;q=0": "application/json",
 	} {
 		for _, c := range []apitest.Call{
-			{Path: "/nowhere"}, {Path: "/api/native/nowhere", Body: apitest.M{}}, {Path: "/tx", Body: apitest.M{}},
-			{Path: "/credentials/recovery-code", Body: apitest.M{}}, {Path: "/livez/"}, {Path: "/codes/short/generate"}, {Method: "PATCH", Path: "/livez"},
+			{Path: "/nowhere"}, {Path: "/api/native/nowhere", Body: apitest.M{}}, {Path: "/scans", Body: apitest.M{}},
+			{Path: "/credentials/password", Body: apitest.M{}}, {Path: "/livez/"}, {Path: "/codes/short/generate"}, {Method: "PATCH", Path: "/livez"},
 		} {
 			c.Header = map[string]string{"Accept": accept}
 			r := h.Do(c)

@@ -18,6 +18,13 @@ const (
 	CeremonySelfGenerate CeremonyPurpose = "self_generate" // a code that is approved from birth
 	CeremonyRegister     CeremonyPurpose = "register"      // a passkey for a user, by API
 	CeremonyAdd          CeremonyPurpose = "add"           // one more passkey, by code or by force
+	CeremonyConfirm      CeremonyPurpose = "confirm"       // one transaction, on the application's own page
+
+	// What somebody signed in on the phone's pages vouches for with a passkey they have.
+	CeremonyRecovery CeremonyPurpose = "recovery" // a new set of recovery codes
+	CeremonyInvite   CeremonyPurpose = "invite"   // an invitation for another device of theirs
+	CeremonyVouch    CeremonyPurpose = "vouch"    // one more passkey, in this browser
+	CeremonyAddHere  CeremonyPurpose = "add_here" // the passkey that was vouched for
 )
 
 // Ceremony is a passkey ceremony that was begun. It is spent, by the effect
@@ -28,12 +35,12 @@ type Ceremony struct {
 	NamespaceID string
 	UserID      string // "" while anybody may answer
 	ClientID    string // of the native face
-	RequestID   string // approve, add by code
-	Way         Way    // approve
+	RequestID   string // approve, confirm, add by code
+	Way         Way    // approve, confirm
 	Matched     bool   // approve: the match number was entered right
 	Subject     []byte // purpose's own data: invitation hash, new user's name, code kind …
-	Record      []byte // approve: the canonical record
-	Random      []byte // approve: the challenge's 32 random bytes
+	Record      []byte // approve, confirm: the canonical record
+	Random      []byte // approve, confirm: the challenge's 32 random bytes
 	Session     []byte // the WebAuthn library's own state, JSON
 	Origins     []string
 	Expires     time.Time

@@ -27,6 +27,9 @@ type Change struct {
 	Event Event
 	// Effects happen in order, after the request was swapped.
 	Effects []Effect
+	// Tells names whose phones hear of it. A store does not see it: the service puts
+	// the rows behind Effects.
+	Tells []Tell
 }
 
 // Needs names who must exist and be active for a Change to happen (I13).
@@ -117,8 +120,10 @@ type (
 		Body  []byte // JSON
 		Until time.Time
 	}
-	// KeepReceipt stores the assertion that a verdict rests on.
-	KeepReceipt struct{ Receipt Receipt }
+	// KeepReceipt stores the assertion that a verdict rests on, ErrExists when the
+	// request has one; NoteCollector who collected. No receipt is no error.
+	KeepReceipt   struct{ Receipt Receipt }
+	NoteCollector struct{ RequestID, ClientID string }
 	// CountPasskey moves a passkey's signature counter and last use; it is
 	// ErrRevoked when the passkey is not active or the counter moved meanwhile.
 	CountPasskey struct {
@@ -205,6 +210,7 @@ type (
 func (Spend) effect()            {}
 func (Deliver) effect()          {}
 func (KeepReceipt) effect()      {}
+func (NoteCollector) effect()    {}
 func (CountPasskey) effect()     {}
 func (AddPasskey) effect()       {}
 func (RenamePasskey) effect()    {}
@@ -265,6 +271,16 @@ type Receipt struct {
 	AuthenticatorData []byte
 	ClientData        []byte
 	Signature         []byte
+
+	// What nod adds by its own word, nothing of it signed: the names of that time, the
+	// authenticator's name for the key, and when nod took the answer. A receipt that a
+	// version before these kept has none of them.
+	Username     string
+	PasskeyName  string
+	CredentialID []byte
+	At           time.Time
+	// CollectedBy is the client that collected, "" while that is the one that asked.
+	CollectedBy string
 }
 
 // NewOp makes an operation id.

@@ -192,12 +192,14 @@ func digits(b []byte) string {
 	return fmt.Sprintf("%0*d", shortDigits, binary.BigEndian.Uint64(b)%1_000_000)
 }
 
-// letters writes eight of userLetters as XXXX-XXXX. 32 bits modulo 20: bias below
-// 20/2^32 for each.
-func letters(b []byte) string {
-	out := make([]byte, 0, userCodeChars+1)
-	for i := range userCodeChars {
-		if i == userCodeChars/2 {
+// letters writes eight of userLetters as XXXX-XXXX, and n of them likewise in groups
+// of four. Each is made of four bytes: 32 bits modulo 20, bias below 20/2^32.
+func letters(b []byte) string { return grouped(b, userCodeChars) }
+
+func grouped(b []byte, n int) string {
+	out := make([]byte, 0, n+n/4)
+	for i := range n {
+		if i > 0 && i%4 == 0 {
 			out = append(out, '-')
 		}
 		out = append(out, userLetters[binary.BigEndian.Uint32(b[i*4:])%uint32(len(userLetters))])

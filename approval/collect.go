@@ -23,9 +23,9 @@ type Holder struct {
 	// Since, when above 0, ends the wait also when the request is newer than that
 	// version: a PendingError tells how far it got.
 	Since int64
-	// Fresh is a protocol of the standard faces: what is collected signs a device in,
-	// and a lost reply is answered with a fresh grant, and only when Service.Lost
-	// said so. Otherwise the identical grant is handed out again.
+	// Fresh is a protocol of the standard faces: whoever collects is told of the device
+	// that was signed in, and a lost reply is answered with a fresh grant, and only when
+	// Service.Lost said so. Otherwise the identical grant is handed out again.
 	Fresh bool
 }
 
@@ -235,7 +235,7 @@ func (s *Service) settle(ctx context.Context, h *Holder, r *Request, now time.Ti
 	case r.State == Redeemed && h.Fresh:
 		return s.remint(ctx, h, r, now)
 	case r.State == Redeemed:
-		return again(h, r, now)
+		return s.again(ctx, h, r, now)
 	}
 	if err := r.uncollectable(); err != nil {
 		return nil, err
@@ -262,15 +262,23 @@ func (r *Request) uncollectable() error {
 	}
 }
 
-// again hands the stored grant out once more, to the same collector.
-func again(h *Holder, r *Request, now time.Time) (*Collected, error) {
-	if r.redeliverable(now, h.Client.ID, h.Address) {
-		return &Collected{Request: *r, Grant: *r.Grant, Again: true}, nil
-	}
-	if !r.Grant.RevokedAt.IsZero() {
+// again hands the stored grant out once more, to the same collector, unless what it
+// signed in was signed out since.
+func (s *Service) again(ctx context.Context, h *Holder, r *Request, now time.Time) (*Collected, error) {
+	switch {
+	case !r.Grant.RevokedAt.IsZero():
 		return nil, ErrDenied
+	case !r.redeliverable(now, h.Client.ID, h.Address):
+		return nil, ErrNotFound
 	}
-	return nil, ErrNotFound
+	d, err := s.Store.Device(ctx, r.Grant.SID)
+	switch {
+	case err == nil && !d.RevokedAt.IsZero():
+		return nil, ErrDenied
+	case err != nil && !errors.Is(err, ErrNotFound): // no purpose but signing in leaves one
+		return nil, err
+	}
+	return &Collected{Request: *r, Grant: *r.Grant, Again: true}, nil
 }
 
 // Approved finds the approved request behind a holder's code without touching

@@ -26,6 +26,8 @@ func TestCollect_signs_the_device_in_that_was_asked_for(t *testing.T) {
 	want := account.Device{
 		ID: got.Grant.SID, Version: 1, NamespaceID: h.ada.NamespaceID, ClientID: c.ID, UserID: h.ada.ID,
 		RequestID: got.Request.ID, PasskeyID: h.key.ID, Username: "ada", Name: "terminal on yew",
+		App: c.Name, Kind: account.DeviceScreen, CollectedFrom: got.Grant.Address,
+		ApprovedBy: "passkey", ApprovedWith: h.key.Name, ApprovedVia: "typed",
 		Scopes: []string{"openid", "offline_access", "tv.watch"}, Details: []byte(`[{"type":"pay","to":"<Bob> & co"}]`),
 		AMR: got.Grant.AMR, ACR: got.Grant.ACR, AuthTime: got.Grant.AuthTime,
 		CreatedAt: got.Grant.IssuedAt, SeenAt: got.Grant.IssuedAt,
@@ -40,8 +42,7 @@ func TestCollect_signs_the_device_in_that_was_asked_for(t *testing.T) {
 	h.wantStanding("the device", d.ID)
 }
 
-// Refresh tokens are for those who asked to stay signed in, and natively nothing is
-// signed in.
+// Refresh tokens are for those who asked to stay signed in, and natively there are none.
 func TestCollect_without_offline_access_gives_no_refresh_token(t *testing.T) {
 	h := onDisk(t)
 	got := h.signedIn(h.oauth(), func(a *approval.Ask) { a.Context.Scopes = a.Context.Scopes[:1] })

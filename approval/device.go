@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nod-auth/nod/approval/account"
@@ -19,13 +18,15 @@ func (r Request) signsIn(c account.Client) account.Device {
 		ID: g.SID, Version: 1, NamespaceID: r.NamespaceID, ClientID: c.ID, UserID: g.Subject, RequestID: r.ID,
 		PasskeyID: r.Decision.PasskeyID, Username: g.Username, Name: r.Context.DeviceName,
 		Place: r.Context.Place, Address: r.Context.Address, Details: r.Context.Details,
+		App: r.Context.App, Kind: r.deviceKind(), Agent: r.Context.UserAgent, CollectedFrom: g.Address,
 		JKT: g.JKT, AMR: g.AMR, ACR: g.ACR, AuthTime: g.AuthTime,
 		CreatedAt: g.IssuedAt, SeenAt: g.IssuedAt, Expires: g.Expires,
 	}
+	r.approval(&d)
 	for _, s := range r.Context.Scopes {
 		d.Scopes = append(d.Scopes, s.Scope)
 	}
-	if g.Offline {
+	if g.Offline && c.OAuth != nil {
 		d.Generation = 1
 		d.Expires = later(g.Expires, g.IssuedAt.Add(c.OAuth.RefreshIdle))
 	}
@@ -145,35 +146,6 @@ func refresh(d account.Device, generation int64, a Refreshing, now time.Time) (a
 	return d, nil
 }
 
-// RevokeDevice ends what an approval signed in, with all its tokens, and nothing
-// can be collected in its place. One that ended already, or that there is not, is no
-// error.
-func (s *Service) RevokeDevice(ctx context.Context, id string, by By) error {
-	err := s.onDevice(ctx, id, func(d account.Device, now time.Time) (*Change, error) {
-		if !d.RevokedAt.IsZero() && d.RevokedBy != string(ByLost) {
-			return nil, nil
-		}
-		return revoke(d, by, now), nil
-	})
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("revoke device: %w", err)
-	}
-	return nil
-}
-
-func revoke(d account.Device, by By, now time.Time) *Change {
-	ended := next(d)
-	ended.RevokedAt, ended.RevokedBy = now, string(by)
-	return &Change{
-		Event: Event{
-			Name: EventDeviceRevoked, NamespaceID: d.NamespaceID, RequestID: d.RequestID,
-			UserID: d.UserID, ClientID: d.ClientID, PasskeyID: d.PasskeyID,
-			Detail: strings.TrimSpace(string(by) + " " + d.Name),
-		},
-		Effects: []Effect{SetDevice{From: d.Version, Is: ended}},
-	}
-}
-
 // Revoke ends the device behind a refresh token of the client's (RFC 7009), be it
 // the newest or one that was exchanged already: who signs out may have missed a
 // reply. A token that is none, or another client's, is no error: there is nothing to
@@ -241,7 +213,9 @@ func (s *Service) Lost(ctx context.Context, c *Collected) error {
 		if !ok {
 			return nil, nil
 		}
-		lost.Effects = revoke(d, ByLost, now).Effects
+		gone := next(d)
+		gone.RevokedAt, gone.RevokedBy = now, string(ByLost)
+		lost.Effects = []Effect{SetDevice{From: d.Version, Is: gone}}
 		return &lost, nil
 	})
 	if err != nil {

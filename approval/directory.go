@@ -29,6 +29,8 @@ type Accounts interface {
 	account.Passkeys
 	account.Phones
 	account.Clients
+	account.Devices
+	account.Recoveries
 }
 
 // NewDirectory works on the service's store.
@@ -54,7 +56,10 @@ func (d *Directory) Namespace(ctx context.Context, name string) (account.Namespa
 		return account.Namespace{}, fmt.Errorf("create namespace: %w", err)
 	}
 	ns = account.Namespace{ID: randomHex(8), Name: name, CreatedAt: now}
-	if err := d.apply(ctx, "create namespace", Event{}, AddNamespace{ns}); err != nil {
+	// Its name makes the operation: of two processes one creates it, and says so.
+	ev := Event{Name: EventNamespaceCreated, NamespaceID: ns.ID, Detail: name}
+	create := Change{Op: string(ev.Name) + " " + name, Event: ev, Effects: []Effect{AddNamespace{ns}}}
+	if err := outcome("create namespace", d.service.apply(ctx, create)); err != nil {
 		return account.Namespace{}, err
 	}
 	return d.read.Namespace(ctx, name) // another process may have been first

@@ -35,13 +35,18 @@
 // Keycloak) is told once, by an Outbox row in the transaction of the verdict, or of
 // what took its place.
 //
-// A redemption there signs a device in: one row (account.Device) whose id is the sid
-// of all its tokens, in the transaction of the redemption. Access tokens are never
+// A redemption signs a device in: one row (account.Device) whose id is the sid of all
+// its tokens, in the transaction of the redemption. Access tokens are never
 // looked up and refresh tokens never stored. A refresh token is made of the device's
 // id and of how many there were before it, with the codes' key, and the row knows the
 // newest number; so every older one that turns up is known for what it is, and ends
 // the device (Service.Refresh). Revocation, introspection and refresh ask one row
-// (Directory.Standing) and are true on every node at once.
+// (Directory.Standing) and are true on every node at once. A native sign-in has such a
+// row, too, and so has a passkey used on an application's own page: what a backend asks
+// about later, and what is listed for its person (revoke.go). Revoking moves the row's
+// version whatever that is, and so beats a refresh that is under way without ever
+// having to try again; the first to revoke is who did it. A person who finds that a
+// request was not theirs says so (report.go): whatever it led to is taken back.
 //
 // A native reply that was lost is given again, to the letter, for a minute and to the
 // same address. Here a code works once, for clients change addresses and many have no
@@ -50,6 +55,38 @@
 // somebody has ended the device since, which is a no like any other. A redemption that
 // the store did not answer for counts as lost, or is found by whoever still waits.
 // What is lost in a kernel's buffer is lost: the person is asked again.
+//
+// # Ways in, and back in
+//
+// A session on the phone's pages signs in and no more. Another way into the account,
+// be it a passkey, an invitation for one's other device or a set of recovery codes,
+// takes a fresh answer of a passkey that was asked for just that, a backend's word
+// (an authorized code, force) or an operator's invitation; and all phones hear of it
+// (Change.Tells). A recovery code (Directory.Recover) is sixteen letters, of which a
+// keyed hash is stored. It is found by code and name together, so that neither words
+// nor time tell whether a name is anybody's; it ends all sessions and invitations, and
+// gives a quarter of an hour to make a passkey. What an approval let in can do none of
+// this.
+//
+// # Telling backends
+//
+// Whatever a namespace's webhooks want to hear of becomes, in Service.apply, one
+// outbox row for each of them in the transaction of the change (webhook.go): nothing
+// is told that did not happen, and what happened is told over any crash. Which webhooks
+// there are is remembered for a second, so that a change costs no read. The rows are
+// the delivery log as well, and stay for a week.
+//
+// # Consent and evidence
+//
+// A yes by passkey leaves a Receipt: the canonical Record that was signed, and the
+// signature. It can be checked by whoever has it, and is kept for good: nothing that
+// ends a request, a passkey, a user or a client touches it. A deleted user has no
+// session to fetch it with any more; who asked still can. A backend's word leaves none.
+//
+// A transaction (transaction.go) is a request for consent to one text. It is frozen to
+// the byte, signed, and named by the token's hash; the token signs nobody in, and no
+// backend's word is a consent. Where it is confirmed on the application's own page, the
+// record says so (OnPage): nod showed nothing there.
 //
 // # How it is kept right
 //

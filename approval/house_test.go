@@ -14,6 +14,7 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/storetest"
 )
 
 const face = "native"
@@ -210,6 +211,11 @@ func (s *tampered) Apply(ctx context.Context, c ...approval.Change) error {
 	s.mu.Unlock()
 	if fault != nil {
 		return fault
+	}
+	for _, one := range c {
+		if err := storetest.Unaudited(one); err != nil {
+			panic(err) // whoever made the change
+		}
 	}
 	if hook != nil {
 		hook()

@@ -36,6 +36,7 @@ type Message struct {
 	CreatedAt time.Time
 	Until     time.Time // zero: for good
 	Attempt   int64     // 1 when it is claimed the first time
+	Tries     int64     // of a webhook's: attempts since it was queued, or replayed
 }
 
 // Delivery is how far a message got.

@@ -46,10 +46,12 @@ func (s *Service) remint(ctx context.Context, h *Holder, r *Request, now time.Ti
 // what came of it, that is what it gives if it stands after all.
 func (s *Service) hand(ctx context.Context, h *Holder, c Change, first ...Change) (*Collected, error) {
 	out := &Collected{Request: *c.Request, Grant: *c.Request.Grant}
-	if h.Fresh && h.Client.OAuth != nil {
+	if c.Request.Purpose.signsIn() {
 		d := out.Request.signsIn(h.Client)
 		c.Effects = append(c.Effects, AddDevice{d})
-		out.Device = &d
+		if h.Fresh {
+			out.Device = &d
+		}
 		if d.Generation > 0 {
 			out.Refresh = s.Codes.refreshToken(d)
 		}
@@ -98,7 +100,7 @@ func (r Request) means() (amr []string, acr string) {
 	switch {
 	case r.Decision.By != ByPasskey:
 		return []string{"backend"}, "urn:nod:acr:backend"
-	case r.Purpose == Direct:
+	case r.Purpose == Direct, r.Decision.Way == OnPage:
 		return []string{"pop", "user", "mfa"}, "phr"
 	default:
 		return []string{"pop", "user", "mfa"}, "urn:nod:acr:cross-device"
@@ -152,7 +154,7 @@ func (s *Service) Login(ctx context.Context, h Holder, u account.User, p Proof, 
 		return nil, fmt.Errorf("login: %w", err)
 	}
 	c := r.redeem(NewOp(), g)
-	c.Effects = p.Effects
+	c.Effects = append(append(c.Effects, p.Effects...), AddDevice{c.Request.signsIn(h.Client)})
 	if err := s.apply(ctx, append(slices.Clip(first), c)...); err != nil {
 		return nil, fmt.Errorf("login: %w", heard(err))
 	}

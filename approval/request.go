@@ -40,6 +40,9 @@ const (
 	// Direct is a passkey sign-in on the application's own page: asked, approved
 	// and collected in one breath. It has no code and nobody waits for it.
 	Direct Purpose = "direct"
+	// Transaction is a consent to one text, which the approval is good for and
+	// nothing else: it signs nobody in. See transaction.go.
+	Transaction Purpose = "transaction"
 )
 
 // Way is how the decider got to the request. It is part of what is signed.
@@ -52,10 +55,16 @@ const (
 	Typed   Way = "typed"
 	Pushed  Way = "pushed"
 	Listed  Way = "listed"
+	// OnPage is a transaction that was confirmed on the application's own page: there
+	// is one screen only, so nothing has to travel, and nod showed nothing there.
+	OnPage Way = "page"
 )
 
 // Travelled says whether arriving this way proves that something travelled.
 func (w Way) Travelled() bool { return w == Scanned || w == Typed }
+
+// tied says whether arriving this way needs no number to tie phone and screen.
+func (w Way) tied() bool { return w.Travelled() || w == OnPage }
 
 // CollectGrace is how long after Expires a request that was approved in time
 // can still be collected (architecture, "A request approved at the last second").
@@ -80,6 +89,12 @@ type Context struct {
 	// authorization_details (RFC 9396) as compact JSON.
 	Scopes  []account.ScopeText `json:"scopes,omitempty"`
 	Details json.RawMessage     `json:"authorization_details,omitempty"`
+	// What a transaction is about: the text to the byte, what the caller calls its
+	// kind, and what two sides put in so that no two transactions are alike.
+	Payload     string `json:"tx_payload,omitempty"`
+	PayloadType string `json:"tx_type,omitempty"`
+	Nonce       string `json:"nonce,omitempty"`        // the caller's
+	ServerNonce string `json:"server_nonce,omitempty"` // nod's own, see Codes.ServerNonce
 }
 
 // Request is one question to one person.
@@ -113,7 +128,7 @@ type Request struct {
 	JKT       string    // the key that alone may collect (RFC 9449), once one was shown; "": any
 	Decision  *Decision // set by the verdict
 	Grant     *Grant    // set by the redemption
-	EndedBy   By        // why a canceled request was canceled, "" otherwise
+	EndedBy   By        // why a canceled request was canceled; ByReport of any that its person reported; "" otherwise
 }
 
 // By says what a verdict, or the end of a request, rests on.
@@ -128,9 +143,10 @@ const (
 	BySession      By = "session"
 	ByTries        By = "tries"
 	ByHolder       By = "holder"
-	ByOwner        By = "owner" // the person whose device it is
-	ByReuse        By = "reuse" // a refresh token that was used before
-	ByLost         By = "lost"  // the tokens never arrived
+	ByOwner        By = "owner"  // the person whose device it is
+	ByReport       By = "report" // the same, who says that they did not start it
+	ByReuse        By = "reuse"  // a refresh token that was used before
+	ByLost         By = "lost"   // the tokens never arrived
 	ByUserEnded    By = "user ended"
 	ByPasskeyEnded By = "passkey ended"
 	ByClientEnded  By = "client ended"

@@ -38,6 +38,10 @@ type Config struct {
 	// told, and an asker who wants a prompt learns that there is none.
 	Reach  Reach
 	Outbox Outbox
+	// Hooks are the webhooks that are told what happens; nil: there are none.
+	// Receivers is needed to add one, and to rotate its secret.
+	Hooks     Hooks
+	Receivers Receivers
 	// Locate says roughly where an address is; nil, or a zero Place: nobody knows.
 	Locate func(address string) Place
 }
@@ -72,6 +76,7 @@ const defaultTokenLife = 10 * time.Minute
 // goroutine before Run.
 type Service struct {
 	Config
+	hooks *hookCache
 }
 
 // New checks the configuration and fills its defaults.
@@ -94,7 +99,7 @@ func New(c Config) (*Service, error) {
 	}
 	c.Lives = lives
 	c.Guesses = c.Guesses.withDefaults()
-	return &Service{c}, nil
+	return &Service{Config: c, hooks: &hookCache{}}, nil
 }
 
 // Ask is a question to be put to a person.
@@ -135,10 +140,11 @@ type Begun struct {
 }
 
 // Begin freezes the question. It reports ErrInvalid for texts that cannot be
-// shown, ErrInactive and ErrRevoked when user or client ended, ErrReplayed when
-// an effect of With was used before.
+// shown, ErrForbidden when somebody would vouch for a transaction, ErrInactive and
+// ErrRevoked when user or client ended, ErrReplayed when an effect of With was used
+// before.
 func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
-	shown, err := a.Context.clean()
+	shown, err := a.clean()
 	if err != nil {
 		return Begun{}, err
 	}
@@ -174,6 +180,9 @@ func (s *Service) compose(a Ask, shown Context, now time.Time) Begun {
 		Purpose: a.Purpose, Context: shown, Audience: a.Audience, TokenNeeded: a.Client.RequireWaitToken,
 		UserID: a.User.ID, Match: a.Client.Match, CodeKind: a.Kind,
 		CreatedAt: now, Expires: now.Add(cmp.Or(a.Life, s.Lives[a.Kind])), JKT: a.JKT, AnswerTo: a.AnswerTo,
+	}
+	if a.Purpose == Transaction {
+		r.Context.ServerNonce = s.Codes.ServerNonce(r.ID)
 	}
 	b := Begun{Code: s.Codes.Code(a.Kind, r.ID), MatchNumber: s.Codes.MatchNumber(r)}
 	r.CodeHash = s.Codes.Hash(r.NamespaceID, r.UserID, a.Kind, b.Code.Reveal())
@@ -304,7 +313,11 @@ func (s *Service) change(ctx context.Context, found *Request, judge func(r Reque
 func (s *Service) apply(ctx context.Context, changes ...Change) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitDeadline)
 	defer cancel()
-	if err := s.Store.Apply(ctx, changes...); err != nil {
+	changes, err := s.announce(ctx, changes)
+	if err != nil {
+		return err
+	}
+	if changes, err = s.commit(ctx, changes); err != nil {
 		return err
 	}
 	if s.Reach != nil && slices.ContainsFunc(changes, delivers) {
@@ -323,5 +336,11 @@ func (s *Service) apply(ctx context.Context, changes ...Change) error {
 }
 
 func delivers(c Change) bool {
-	return slices.ContainsFunc(c.Effects, func(e Effect) bool { _, ok := e.(Deliver); return ok })
+	return slices.ContainsFunc(c.Effects, func(e Effect) bool {
+		switch e.(type) {
+		case Deliver, Replay:
+			return true
+		}
+		return false
+	})
 }

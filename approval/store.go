@@ -43,6 +43,11 @@ type Store interface {
 	// crash (I12). A *LimitError when a budget is empty.
 	Guess(ctx context.Context, k Key, budgets []Budget) (Request, error)
 
+	// Take takes one try from each budget, in one transaction that has ended when it
+	// returns: for guesses that are judged afterwards, right ones included (I12). When
+	// one of them is empty it is a *LimitError, and none was taken.
+	Take(ctx context.Context, budgets []Budget) error
+
 	// List reads the requests that match, newest first, at most limit.
 	List(ctx context.Context, f Filter, limit int) ([]Request, error)
 
@@ -66,8 +71,9 @@ type Upkeep interface {
 	// Purge deletes what nobody can ask for any more: settled requests whose
 	// Expires and grant ended before the time given; spent keys, budgets,
 	// ceremonies, invitations, sessions and promptings whose own time is over;
-	// outbox rows and devices whose own time ended before the time given.
-	// It returns how many rows went.
+	// outbox rows whose own time ended before the time given, and devices whose
+	// KeepUntil did. Outbox rows of webhooks are a log and go KeepDeliveries after
+	// they were written, or replayed. It returns how many rows went.
 	Purge(ctx context.Context, before time.Time) (int64, error)
 }
 

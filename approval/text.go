@@ -28,9 +28,9 @@ const (
 )
 
 // CleanText normalises a text to NFC and refuses, with an InvalidError, what
-// could deceive a reader: control and invisible formatting characters (bidi
-// overrides among them), broken UTF-8, and more than max graphemes. Nothing is
-// silently dropped: what is shown is what was sent.
+// could deceive a reader: control characters, whatever cannot be seen (bidi
+// overrides and blank letters among it), broken UTF-8, and more than max graphemes.
+// Nothing is silently dropped: what is shown is what was sent.
 func CleanText(field, s string, max int) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", &InvalidError{field, "must be valid UTF-8"}
@@ -44,22 +44,44 @@ func CleanText(field, s string, max int) (string, error) {
 	if len(s) > max*36 {
 		return "", &InvalidError{field, "has too many combining marks"}
 	}
+	before := ' '
 	for _, r := range s {
-		if deceptive(r) {
+		if deceptive(r) || unseen(before, r) {
 			return "", &InvalidError{field, "must not contain control or invisible formatting characters"}
 		}
+		before = r
 	}
 	return s, nil
 }
 
-// deceptive covers Cc, Cf (bidi controls, zero width, tags), Zl, Zp, Co and Cs;
-// the joiners that emoji and Indic scripts need are allowed.
+// deceptive covers Cc, Cf (bidi controls, zero width, tags), Zl, Zp, Co and Cs, and
+// what Unicode counts as a letter, a mark or a symbol though nothing is drawn: the
+// Hangul fillers, say, or the Braille blank. The joiners that emoji, Persian and Indic
+// scripts need are allowed, see unseen.
 func deceptive(r rune) bool {
-	if r == '\u200c' || r == '\u200d' { // ZWNJ, ZWJ
+	if joiner(r) {
 		return false
 	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs)
+	return r == '\u2800' || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs,
+		unicode.Other_Default_Ignorable_Code_Point)
 }
+
+// unseen says whether r changes nothing of what is drawn behind before: a joiner where
+// no script joins, a variation selector behind a letter that has no variants. With
+// those, "ada" could be two people.
+func unseen(before, r rune) bool {
+	plain := unicode.In(before, unicode.Latin, unicode.Greek, unicode.Cyrillic)
+	switch {
+	case joiner(r):
+		return plain || before < '\u0300' // spaces, digits, punctuation
+	case unicode.Is(unicode.Variation_Selector, r):
+		return plain || unicode.IsSpace(before)
+	default:
+		return false
+	}
+}
+
+func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' } // ZWNJ, ZWJ
 
 // clean validates everything a Context shows.
 func (c Context) clean() (Context, error) {

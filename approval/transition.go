@@ -78,12 +78,12 @@ func (r Request) open(op string, now time.Time, way Way, userID, phone string) (
 // needsNumber says whether an approval that came by way must name the match
 // number.
 func (r Request) needsNumber(way Way) bool {
-	return !way.Travelled() && (r.Match == account.MatchType || r.Match == account.MatchPick)
+	return !way.tied() && (r.Match == account.MatchType || r.Match == account.MatchPick)
 }
 
 // needsSeen says whether it must say that the device shows the binding message.
 func (r Request) needsSeen(way Way) bool {
-	return !way.Travelled() && r.Match == account.MatchMessage && r.Context.BindingMessage != ""
+	return !way.tied() && r.Match == account.MatchMessage && r.Context.BindingMessage != ""
 }
 
 // mismatch counts a wrong match number; the last one declines.
@@ -110,6 +110,9 @@ func (r Request) mismatch(op string, now time.Time, way Way, userID string) (Cha
 func (r Request) approve(op string, now time.Time, d Decision, p *Proof) (Change, error) {
 	if err := r.undecided(now); err != nil {
 		return Change{}, err
+	}
+	if r.Purpose == Transaction && d.By != ByPasskey { // nobody consents for somebody else
+		return Change{}, ErrForbidden
 	}
 	if d.By == ByPasskey {
 		switch {
@@ -203,6 +206,7 @@ func (r Request) cancel(op string, now time.Time, why By) (c Change, ok bool) {
 		g := *r.Grant
 		g.RevokedAt = now
 		c.Request.Grant = &g
+		c.Effects = append(c.Effects, RevokeDevice{Device: account.Device{ID: g.SID}, By: why})
 	default:
 		return Change{}, false
 	}
@@ -243,6 +247,7 @@ func (r Request) redeem(op string, g Grant) Change {
 		c.Needs.PasskeyID = r.Decision.PasskeyID
 		c.Needs.ClientIDs = clients(r.ClientID, g.Audience, r.Decision.ClientID)
 	}
+	c.Effects = r.toldReceipt(g)
 	return c
 }
 

@@ -22,7 +22,9 @@ import (
 // approval.Outbox say what each method promises.
 type Store interface {
 	approval.Outbox
+	approval.HookQueue
 	account.Phones
+	Webhook(ctx context.Context, id string) (account.Webhook, error)
 	User(ctx context.Context, id string) (account.User, error)
 	Find(ctx context.Context, k approval.Key) (approval.Request, error)
 	Now(ctx context.Context) (time.Time, error)
@@ -39,7 +41,7 @@ type Config struct {
 	VAPID    VAPID          // Web Push; the zero pair: off
 	Contact  string         // VAPID's sub: mailto: or https:; "": PublicURL
 	Services []string       // see ParseServices
-	Allow    []netip.Prefix // ranges that may be dialled although they are not public, servers that want answers too
+	Allow    []netip.Prefix // ranges that may be dialled although they are not public, servers that want answers and webhooks too
 
 	FCMCredentials []byte // a service account's JSON
 	FCMEndpoint    string // "": Google's
@@ -71,6 +73,8 @@ type Push struct {
 	prompts *queue
 	notices *queue
 	answers *queue
+	hooks   *Hooks
+	told    *hookQueue
 	closers []func() // drop what clients keep open
 }
 
@@ -102,10 +106,12 @@ func New(ctx context.Context, c Config) (*Push, error) {
 	if err != nil {
 		err = fmt.Errorf("push-services: %w", err)
 	}
-	var bookErr, answersErr error
+	var bookErr, answersErr, hooksErr error
 	p.book, bookErr = newBook(c.Key, services)
 	p.servers, answersErr = newAnswers(p, c)
-	err = errors.Join(err, bookErr, answersErr, p.addWebPush(c, services), p.addFCM(ctx, c), p.addMail(c), p.addWebhook(c))
+	p.hooks, hooksErr = newHooks(p, c)
+	p.told = newHookQueue(p)
+	err = errors.Join(err, bookErr, answersErr, hooksErr, p.addWebPush(c, services), p.addFCM(ctx, c), p.addMail(c), p.addWebhook(c))
 	if err != nil {
 		p.close()
 		return nil, err

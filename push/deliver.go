@@ -46,6 +46,7 @@ func (p *Push) Run(ctx context.Context, directory *approval.Directory) error {
 	running.Go(func() { p.prompts.run(ctx, prompt) })
 	running.Go(func() { p.notices.run(ctx, prompt) })
 	running.Go(func() { p.answers.run(ctx, p.servers.deliver) })
+	running.Go(func() { p.told.run(ctx, directory) })
 	running.Wait()
 	return nil
 }

@@ -19,6 +19,14 @@
 // stands in that moment: a request that was taken back after it was approved is
 // never told as a yes.
 //
+// # Webhooks
+//
+// What happens in a namespace is told to the webhooks that its backends registered:
+// outbox rows too, written with the event (approval.Announcement), and a log of what
+// became of them. Run claims them of one receiver at a time, at most eight, or one when
+// it is down, so that a slow one holds up nobody; see Hooks. What is sent was fixed
+// when it happened, so that every attempt and every replay is the same message.
+//
 // # Guarantees
 //
 //   - A message is a wake-up: an opaque handle or a word, nothing to approve with.
@@ -26,8 +34,9 @@
 //     in it, so that a crash, a lost lease or a store that is away repeats one round
 //     of attempts at most and loses nothing. A message has the same ID every time.
 //   - Nothing is sent at or after a message's Until, and no attempt takes longer
-//     than ten seconds. A road that hangs or fails holds up no other road and no
-//     other message, up to the number of messages that are in flight at once.
+//     than ten seconds, or fifteen for a webhook. A road that hangs or fails holds up
+//     no other road and no other message, up to the number of messages that are in
+//     flight at once.
 //   - A provider's fault reaches nobody who asks: it is kept in the row, and as the
 //     phone's Fault where its owner can see it. A phone that its provider does not
 //     know any more is removed.

@@ -28,6 +28,7 @@ func (p *Push) Queued() {
 	p.prompts.look()
 	p.notices.look()
 	p.answers.look()
+	p.told.look()
 }
 
 // Check implements approval.Reach.

@@ -12,6 +12,12 @@ func words(m Message) (title, body string) {
 		body = "A device may be let in with a code made for you. Open to see."
 	case m.Notice == approval.NoticeSuspended:
 		body = "A passkey of yours was stopped. Open to see why."
+	case m.Notice == approval.NoticePasskeyAdded:
+		body = "A passkey was added to your account. Open to see."
+	case m.Notice == approval.NoticeRecoveryMade:
+		body = "New recovery codes were made for you. Open to see."
+	case m.Notice == approval.NoticeRecovered:
+		body = "A recovery code was used and you were signed out everywhere. Open to see."
 	case m.Kind == Test:
 		body = "This is a test. This phone can be reached."
 	default: // a notice that a newer nod wrote

@@ -131,10 +131,18 @@ type verdict struct {
 var verdicts = map[string]verdict{
 	"approved": {"approved", "Approved", "The device goes on by itself. You can put the phone away."},
 	"redeemed": {"approved", "Approved", "The device has gone on by itself. You can put the phone away."},
-	"denied":   {"declined", "Declined", "Nothing was shared. If you did not start this, somebody else did: decline it again if it comes back."},
+	"denied":   {"declined", "Declined", "Nothing was shared."},
 	"expired":  {"past", "This request has run out", "Nothing was shared. If you still need it, start again on the device."},
 	"canceled": {"past", "This request was canceled", "Nothing was shared. If you still need it, start again on the device."},
-	"lapsed":   {"past", "Approved, but not used", "The device did not collect its answer in time, so nothing was shared. If you still need it, start again on the device."},
+	"undone":   {"past", "Undone", "You took your approval back before anything came of it. Nothing was shared."},
+	"ended":    {"past", "Approved, and signed out", "What you let in is signed out again. What it did in between is not undone."},
+
+	// A report says what became of the request, because it may have come too late.
+	"reported":       {"declined", "Reported", "Nothing was shared. Whoever runs this service has been told."},
+	"reported ended": {"declined", "Reported", "What was let in is signed out. What it did in between is not undone. Whoever runs this service has been told."},
+	"reported late":  {"declined", "Reported", "You had approved it, and that cannot be taken back here. Whoever runs this service has been told."},
+
+	"lapsed": {"past", "Approved, but not used", "The device did not collect its answer in time, so nothing was shared. If you still need it, start again on the device."},
 }
 
 // backendTexts are the texts where a server asked and there may be no device.

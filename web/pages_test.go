@@ -35,22 +35,31 @@ func samplePages(text string) []Page {
 	backend.Card.Backend, backend.Card.Details = true, json.RawMessage(text)
 	return []Page{
 		SignInPage{frame, text, text},
-		HomePage{frame, []WaitingRequest{{text, text, text, noon, noon}}, text},
+		HomePage{frame, []WaitingRequest{{text, text, text, noon, noon}}, text, NudgeSpare}, HomePage{Frame: frame, Nudge: NudgeCodes},
+		ReviewPage{frame, Review{Payload: text, PayloadType: text, Backend: true, AppName: text}},
 		review(MatchType), review(MatchPick), review(MatchMessage), review(MatchNone), review(text), backend,
 		DevicePage{frame, text},
-		EnrolPage{frame, text, text + "2", noon},
+		EnrolPage{frame, text, text + "2", noon, true},
+		RecoveryPage{frame, CodeSet{Made: 10, Left: 7, MadeAt: noon}}, RecoverPage{frame, text, text},
 		PasskeysPage{frame, []Passkey{
 			{ID: text, Name: text, CreatedAt: noon, LastUsedAt: noon, Synced: true, Current: true},
 			{ID: text + "2", Name: text, Suspended: true, Last: true},
-		}, text, text},
+		}, CodeSet{Made: 10, Left: 7, MadeAt: noon}, text, text},
 		NotificationsPage{frame, []Phone{
 			{ID: text, Kind: "webpush", Name: text, CreatedAt: noon, ReachedAt: noon, Fault: text},
 			{ID: text + "2", Kind: "email", Name: text}, {ID: text + "3", Kind: "fcm"}, {ID: text + "4", Kind: text},
 		}, text, noon, text, text},
 		OfflinePage{frame},
-		ActivityPage{frame, []ActivityEntry{{noon, text, text, MarkApproved}, {noon, text, text, MarkDeclined}, {noon, text, text, MarkAlert}, {noon, text, text, text}}},
-		ResultPage{frame, text, "approved", true, text, text, noon, true, []Scope{{text, text}}},
-		ResultPage{frame, text, text, false, text, text, noon, false, nil},
+		ActivityPage{frame, []ActivityEntry{
+			{At: noon, Words: text, Detail: text, Mark: MarkApproved, Receipt: "/phone/receipts/" + text},
+			{At: noon, Words: text, Detail: text, Mark: MarkDeclined}, {At: noon, Words: text, Detail: text, Mark: MarkAlert},
+			{At: noon, Words: text, Detail: text, Mark: text},
+		}},
+		ResultPage{
+			Frame: frame, RequestID: text, State: "approved", Already: true, AppName: text, Device: text, DecidedAt: noon,
+			Backend: true, Scopes: []Scope{{text, text}}, Payload: text, Receipt: "/phone/receipts/" + text,
+		},
+		ResultPage{Frame: frame, RequestID: text, State: text, AppName: text, Device: text, DecidedAt: noon},
 		MessagePage{frame, text, text, text, text, text, text},
 	}
 }
@@ -70,7 +79,7 @@ func detailsOf(text string) json.RawMessage {
 func zeroPages() []Page {
 	return []Page{
 		SignInPage{}, HomePage{}, ReviewPage{}, DevicePage{}, EnrolPage{}, PasskeysPage{}, ActivityPage{}, ResultPage{}, MessagePage{},
-		NotificationsPage{}, NotificationsPage{Phones: make([]Phone, 1)}, OfflinePage{},
+		RecoveryPage{}, RecoverPage{}, NotificationsPage{}, NotificationsPage{Phones: make([]Phone, 1)}, OfflinePage{},
 		HomePage{Requests: make([]WaitingRequest, 1)}, PasskeysPage{Passkeys: make([]Passkey, 1)}, ActivityPage{Entries: make([]ActivityEntry, 1)},
 	}
 }

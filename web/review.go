@@ -60,6 +60,11 @@ type Review struct {
 	Scopes  []Scope         `json:"scopes,omitempty"`
 	Details json.RawMessage `json:"authorization_details,omitempty"`
 
+	// Payload is the text of a transaction, shown to the letter; then the card is about
+	// that and nothing else. PayloadType is what the app calls its kind ("text").
+	Payload     string `json:"tx_payload,omitempty"`
+	PayloadType string `json:"tx_type,omitempty"`
+
 	// What the application or the device says about itself, unchecked.
 	// UserAgent reads best in words ("Chrome on Android TV").
 	DeviceName     string `json:"device"`
@@ -92,6 +97,26 @@ type Review struct {
 // Large says whether the message is what the card is about, and not one of the
 // claims.
 func (r Review) Large() bool { return r.BindingMessage != "" && (r.Backend || r.Match == MatchMessage) }
+
+// PayloadSize is how large a payload is set: a short one as large as it deserves.
+func (r Review) PayloadSize() string {
+	switch n := len(r.Payload); {
+	case n <= 120:
+		return "short"
+	case n <= 480:
+		return "medium"
+	default:
+		return "long"
+	}
+}
+
+// NamedType is the kind of a transaction where it says more than that it is a text.
+func (r Review) NamedType() string {
+	if r.PayloadType == "text" {
+		return ""
+	}
+	return r.PayloadType
+}
 
 // Scope is one thing that is asked for, and what it allows: a verb phrase after
 // "may", like "see your username".

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,14 +15,17 @@ func TestReview_declineComesFirstAndHasTheFocus(t *testing.T) {
 				buttons = append(buttons, tag)
 			}
 		}
-		if len(buttons) != 2 || strings.TrimSpace(buttons[0].text) != "Decline" {
-			t.Fatalf("match %q: buttons are %v, want Decline and Approve", match, buttons)
+		if len(buttons) != 3 || strings.TrimSpace(buttons[0].text) != "Decline" {
+			t.Fatalf("match %q: buttons are %v, want Decline, Approve and the report", match, buttons)
 		}
 		if _, focused := buttons[0].attributes["autofocus"]; !focused {
 			t.Errorf("match %q: Decline does not ask for the focus", match)
 		}
 		if got := strings.TrimSpace(buttons[1].text); got != "Approve with passkey" {
 			t.Errorf("match %q: second button is %q", match, got)
+		}
+		if got := strings.TrimSpace(buttons[2].text); buttons[2].attributes["class"] != "plain" || !strings.HasSuffix(got, "report") {
+			t.Errorf("match %q: last button is %q, want the report, and that it stands back", match, got)
 		}
 	}
 }
@@ -72,6 +76,7 @@ func TestReview_headingAsksWhatApprovingDoes(t *testing.T) {
 		{Review{AppName: "Acme", UserCode: "BCDF-GHJK"}, "<h1>Sign in to <bdi>Acme</bdi>?</h1>"},
 		{Review{AppName: "Acme", Purpose: "sign in", Backend: true}, "<h1><bdi>Acme</bdi> asks for your approval</h1>"},
 		{Review{Backend: true}, "<h1>An app asks for your approval</h1>"},
+		{Review{Backend: true, AppName: "Acme", Payload: "Pay"}, "<h1>Approve this transaction?</h1>"},
 	} {
 		if got := render(t, ReviewPage{Card: test.card}); !strings.Contains(got, test.want) {
 			t.Errorf("card of %+v lacks %q", test.card, test.want)
@@ -189,6 +194,28 @@ func TestReview_accountIsWhoeverWouldBeSignedIn(t *testing.T) {
 		known, _ := parts(t, Review{Username: name}, frame)
 		if row := "<dt>Account</dt><dd><bdi>" + want + "</bdi></dd>"; !strings.Contains(known, row) {
 			t.Errorf("card for %q lacks %s", name, row)
+		}
+	}
+}
+
+// TestReview_payloadIsShownToTheLetter: every space and line end of it, as text.
+func TestReview_payloadIsShownToTheLetter(t *testing.T) {
+	const payload = "\n  Pay <b>20 €</b> &amp; \"tip\"\n\tto Bob  \n"
+	got := render(t, ReviewPage{Card: Review{Payload: payload, PayloadType: "text", AppName: "Acme", Backend: true}})
+	want := `<p dir="auto">` + template.HTMLEscapeString(payload) + `</p>`
+	if !strings.Contains(got, want) {
+		t.Errorf("card lacks %q:\n%s", want, got)
+	}
+	if strings.Contains(got, "<dt>Kind") {
+		t.Error("the card says that a text is a text")
+	}
+	got = render(t, ReviewPage{Card: Review{Payload: payload, PayloadType: "json"}})
+	if !strings.Contains(got, "<dt>Kind</dt><dd><bdi>json</bdi></dd>") {
+		t.Error("the card does not say what kind of text it is")
+	}
+	for size, want := range map[int]string{1: "short", 120: "short", 121: "medium", 480: "medium", 481: "long", 4096: "long"} {
+		if got := (Review{Payload: strings.Repeat("x", size)}).PayloadSize(); got != want {
+			t.Errorf("payload of %d bytes: got %s, want %s", size, got, want)
 		}
 	}
 }

@@ -37,6 +37,8 @@ type HomePage struct {
 	// server sends none. With it the page offers notifications, before the
 	// browser's own question, where this browser has none yet.
 	PushKey string
+	// Nudge is [NudgeSpare], [NudgeCodes] or empty.
+	Nudge string
 }
 
 // NotificationsPage shows where the person signed in is told of new requests.
@@ -95,12 +97,15 @@ type EnrolPage struct {
 	Invitation string
 	Username   string
 	ExpiresAt  time.Time
+	// Recovers says that a recovery code was used up for it.
+	Recovers bool
 }
 
 // PasskeysPage lists the passkeys of the person signed in.
 type PasskeysPage struct {
 	Frame
 	Passkeys []Passkey
+	Codes    CodeSet
 	// Notice says what has just been done, Error what was refused; both are
 	// whole sentences and may be empty.
 	Notice, Error string
@@ -144,14 +149,17 @@ type ActivityEntry struct {
 	Detail string
 	// Mark is one of the constants above or empty.
 	Mark string
+	// Receipt is where its receipt is downloaded; empty where there is none.
+	Receipt string
 }
 
 // ResultPage says how a request ended.
 type ResultPage struct {
 	Frame
 	RequestID string
-	// State is the request's final state in the words of the core: approved,
-	// redeemed, denied, expired, canceled or lapsed.
+	// State is the request's final state in the words of the core: approved, redeemed,
+	// denied, expired, canceled or lapsed; or what its person did about it since:
+	// undone, ended, reported, reported ended, reported late.
 	State string
 	// Already says that it had been decided before this person's last attempt.
 	Already   bool
@@ -161,6 +169,10 @@ type ResultPage struct {
 	// Backend is as in [Review]; Scopes say what was allowed, if it was.
 	Backend bool
 	Scopes  []Scope
+	// Payload is the text of a transaction that was approved; Receipt is where the
+	// receipt of an approval is downloaded. Both may be empty.
+	Payload, Receipt string
+	After            After
 }
 
 // MessagePage says what happened and what to do: errors and 404.

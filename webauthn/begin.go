@@ -25,7 +25,8 @@ const typePublicKey = string(protocol.PublicKeyCredentialType)
 type subject struct {
 	Username   string            `json:"username,omitempty"`   // as the caller of the native face wrote it
 	Invitation []byte            `json:"invitation,omitempty"` // enrol: its hash
-	PasskeyID  string            `json:"passkey_id,omitempty"` // enrol, register, add: of the passkey to be made
+	PasskeyID  string            `json:"passkey_id,omitempty"` // enrol, register, add, add_here: of the passkey to be made
+	VouchedBy  string            `json:"vouched_by,omitempty"` // enrol, add_here: of the passkey that must still be active
 	NewUser    *account.User     `json:"new_user,omitempty"`   // register: to be stored with the passkey
 	Kind       approval.CodeKind `json:"kind,omitempty"`       // self_generate
 	Purpose    approval.Purpose  `json:"purpose,omitempty"`    // self_generate
@@ -50,14 +51,14 @@ func ceremonyID(challenge []byte) string {
 }
 
 // draw makes the ceremony's challenge of 32 fresh random bytes: those bytes
-// themselves, or of an approval their hash with the record, and then they are
+// themselves, or where a record is signed their hash with that, and then they are
 // kept. One that ends in zeros is drawn again.
 func (c *ceremony) draw() []byte {
 	for {
 		random := make([]byte, sha256.Size)
 		rand.Read(random) // never fails, Go 1.24 and later
 		challenge := random
-		if c.Purpose == approval.CeremonyApprove {
+		if c.Record != nil {
 			c.Random, challenge = random, approvalChallenge(random, c.Record)
 		}
 		if !zeroTail(challenge) {

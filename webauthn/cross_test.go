@@ -98,6 +98,34 @@ func uses(w *world) map[approval.CeremonyPurpose]use {
 			},
 			func(w *world, a answer) error { return w.complete("alice", approval.CeremonyAdd, a.Attestation) },
 		},
+		approval.CeremonyRecovery: {
+			func(w *world) answer { return asserted(w.vouching(approval.CeremonyRecovery)) },
+			func(w *world, a answer) error {
+				_, err := w.MakeRecovery(w.Context(), w.viewer(), a.Assertion)
+				return err
+			},
+		},
+		approval.CeremonyInvite: {
+			func(w *world) answer { return asserted(w.vouching(approval.CeremonyInvite)) },
+			func(w *world, a answer) error {
+				_, _, err := w.Invite(w.Context(), w.viewer(), a.Assertion)
+				return err
+			},
+		},
+		approval.CeremonyVouch: {
+			func(w *world) answer { return asserted(w.vouching(approval.CeremonyVouch)) },
+			func(w *world, a answer) error {
+				_, err := w.BeginAddHere(w.Context(), w.viewer(), a.Assertion)
+				return err
+			},
+		},
+		approval.CeremonyAddHere: {
+			func(w *world) answer { return attested(w.made(virtual.New(), ownOrigin, w.adding())) },
+			func(w *world, a answer) error {
+				_, err := w.AddHere(w.Context(), w.viewer(), a.Attestation, "")
+				return err
+			},
+		},
 	}
 }
 
@@ -133,7 +161,8 @@ func TestCeremony_ofOneClientIsRefusedForAnother(t *testing.T) {
 	other := w.newClient(mine.NamespaceID, "Other")
 	for purpose, u := range uses(w) {
 		switch purpose {
-		case approval.CeremonySignIn, approval.CeremonyApprove, approval.CeremonyEnrol:
+		case approval.CeremonySignIn, approval.CeremonyApprove, approval.CeremonyEnrol,
+			approval.CeremonyRecovery, approval.CeremonyInvite, approval.CeremonyVouch, approval.CeremonyAddHere:
 			continue // of the phone's pages, which are nod's
 		}
 		w.client = mine

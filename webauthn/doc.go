@@ -12,6 +12,10 @@
 // alone on the phone's pages, on the native face exactly the client's and nod's
 // own, as they were when the ceremony began.
 //
+// Somebody signed in vouches with a fresh answer for each way in that they add: a
+// passkey in this browser, a link for another device, recovery codes. What was
+// vouched for hangs on the passkey that did it until it is used.
+//
 // # What an approval signs
 //
 // The challenge of an approval is SHA-256 over a tag, 32 random bytes and the
@@ -19,6 +23,29 @@
 // random bytes stay on the server until the verdict, whose transition rebuilds
 // the record and compares. With the verdict a receipt is kept, which
 // VerifyReceipt checks without any of nod's data.
+//
+// So is it with a transaction that is confirmed on the application's own page: the same
+// challenge over the same record, whose member "way" is "page". It is the one ceremony
+// whose record may be signed on another origin than nod's.
+//
+// # Checking a receipt without nod
+//
+// A receipt is handed out as one JSON text, ReceiptDocument; binary members are
+// base64url without padding. Any WebAuthn library checks it as an authentication:
+//
+//   - the expected challenge is SHA-256 over the ASCII text nod/approval-challenge/1,
+//     then the 32 bytes of random, then the bytes of record;
+//   - the expected RP ID and origin are issued_by's, user verification is required, and
+//     the signature counter does not matter;
+//   - the credential's public key is passkey.public_key (a COSE_Key);
+//   - the answer is client_data, authenticator_data and signature.
+//
+// Then read record, which is JSON, and nothing else for what was agreed to: its layout
+// is nod/approval/1, its verdict approve, its request_id and user_id are the document's.
+// Unless its way is page, the origin must be the issuer. Whose key it is no receipt can
+// say: compare its Fingerprint with one that comes from elsewhere.
+//
+// VerifyDocument does all that, and finds any change of what is not signed, too.
 //
 // # Failures
 //

@@ -46,6 +46,20 @@ func algorithmOf(key any) webauthncose.COSEAlgorithmIdentifier {
 	}
 }
 
+// algorithmName is what JOSE calls it (RFC 8812, RFC 8037, RFC 7518).
+func algorithmName(key any) string {
+	switch algorithmOf(key) {
+	case webauthncose.AlgES256:
+		return "ES256"
+	case webauthncose.AlgEdDSA:
+		return "EdDSA"
+	case webauthncose.AlgRS256:
+		return "RS256"
+	default:
+		return "unknown"
+	}
+}
+
 // orphanKey is the public half of a key whose private half is gone.
 func orphanKey() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -15,8 +15,9 @@ import (
 // for an invented one when u is nil or has none that may answer. With is spent
 // first.
 func (c *Ceremonies) BeginAuthenticate(ctx context.Context, client account.Client, u *account.User, username string, with ...approval.Effect) (RequestOptions, error) {
-	s := subject{Username: username}
-	o, err := c.askNamed(ctx, approval.CeremonyAuthenticate, client, u, s, with)
+	var cer ceremony
+	cer.Purpose, cer.subject = approval.CeremonyAuthenticate, subject{Username: username}
+	o, err := c.askNamed(ctx, cer, client, u, nil, with)
 	if err != nil {
 		return o, fmt.Errorf("begin authentication: %w", err)
 	}
@@ -42,8 +43,9 @@ func (c *Ceremonies) Authenticate(ctx context.Context, h approval.Holder, userna
 // BeginSelfGenerate is BeginAuthenticate for a code of the kind and purpose
 // given, which the passkey's answer will vouch for.
 func (c *Ceremonies) BeginSelfGenerate(ctx context.Context, client account.Client, u *account.User, username string, kind approval.CodeKind, purpose approval.Purpose, with ...approval.Effect) (RequestOptions, error) {
-	s := subject{Username: username, Kind: kind, Purpose: purpose}
-	o, err := c.askNamed(ctx, approval.CeremonySelfGenerate, client, u, s, with)
+	var cer ceremony
+	cer.Purpose, cer.subject = approval.CeremonySelfGenerate, subject{Username: username, Kind: kind, Purpose: purpose}
+	o, err := c.askNamed(ctx, cer, client, u, nil, with)
 	if err != nil {
 		return o, fmt.Errorf("begin self-generated code: %w", err)
 	}
@@ -91,16 +93,12 @@ func vouchedFor(v verified, h approval.Holder) approval.Ask {
 	}
 }
 
-// askNamed begins a ceremony of the native face for whoever is called by a name,
-// or for nobody.
-func (c *Ceremonies) askNamed(ctx context.Context, purpose approval.CeremonyPurpose, client account.Client, u *account.User, s subject, with []approval.Effect) (RequestOptions, error) {
-	p := c.nobody(client.NamespaceID, s.Username)
-	cer := ceremony{
-		Ceremony: approval.Ceremony{
-			Purpose: purpose, NamespaceID: client.NamespaceID, ClientID: client.ID, Origins: c.nativeOrigins(client),
-		},
-		subject: s,
-	}
+// askNamed begins a ceremony of the native face, of a purpose and about a name, for
+// whoever is called so, or for nobody. Record is what it has signed, given who signs;
+// nil for nothing but the challenge.
+func (c *Ceremonies) askNamed(ctx context.Context, cer ceremony, client account.Client, u *account.User, record func(userID string) []byte, with []approval.Effect) (RequestOptions, error) {
+	p := c.nobody(client.NamespaceID, cer.subject.Username)
+	cer.NamespaceID, cer.ClientID, cer.Origins = client.NamespaceID, client.ID, c.nativeOrigins(client)
 	if u != nil {
 		p.user = *u
 	}
@@ -111,7 +109,10 @@ func (c *Ceremonies) askNamed(ctx context.Context, purpose approval.CeremonyPurp
 	if active := passkeysWith(owned, account.PasskeyActive); u != nil && len(active) > 0 {
 		p.passkeys, cer.UserID = unreached(active), u.ID
 	} else {
-		p = c.nobody(client.NamespaceID, s.Username)
+		p = c.nobody(client.NamespaceID, cer.subject.Username)
+	}
+	if record != nil {
+		cer.Record = record(p.user.ID)
 	}
 	if err := c.cfg.Service.Spend(ctx, with...); err != nil {
 		return RequestOptions{}, err

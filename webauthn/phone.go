@@ -52,7 +52,7 @@ func signIn(u account.User, k account.Passkey, address string) approval.Change {
 // is no such invitation, or not any more; ErrExpired when it ran out;
 // ErrInactive when the user was deactivated.
 func (c *Ceremonies) BeginEnrol(ctx context.Context, invitation account.Secret) (CreationOptions, account.User, error) {
-	u, err := c.invited(ctx, invitation)
+	inv, u, err := c.invited(ctx, invitation)
 	if err != nil {
 		return CreationOptions{}, u, fmt.Errorf("begin enrolment: %w", err)
 	}
@@ -63,7 +63,7 @@ func (c *Ceremonies) BeginEnrol(ctx context.Context, invitation account.Secret) 
 	cer := ceremony{
 		// No namespace: whoever holds the invitation does not know it yet.
 		Ceremony: approval.Ceremony{Purpose: approval.CeremonyEnrol, UserID: u.ID, Origins: c.phoneOrigins()},
-		subject:  subject{Invitation: invitation.Hash()},
+		subject:  subject{Invitation: invitation.Hash(), VouchedBy: inv.PasskeyID},
 	}
 	o, err := c.create(ctx, cer, person{user: u, passkeys: kept(owned)}, false)
 	if err != nil {
@@ -72,23 +72,41 @@ func (c *Ceremonies) BeginEnrol(ctx context.Context, invitation account.Secret) 
 	return o, u, nil
 }
 
-func (c *Ceremonies) invited(ctx context.Context, invitation account.Secret) (account.User, error) {
-	inv, err := c.cfg.Accounts.Invitation(ctx, invitation.Hash())
+// Invited is an invitation that can be used, and whom it is for. ErrNotFound when it
+// never was, is spent, or was vouched for by a passkey that ended since; ErrExpired;
+// ErrInactive when its user was deactivated.
+func (c *Ceremonies) Invited(ctx context.Context, invitation account.Secret) (account.Invitation, account.User, error) {
+	inv, u, err := c.invited(ctx, invitation)
 	if err != nil {
-		return account.User{}, err
+		err = fmt.Errorf("invitation: %w", err)
+	}
+	return inv, u, err
+}
+
+func (c *Ceremonies) invited(ctx context.Context, invitation account.Secret) (inv account.Invitation, u account.User, err error) {
+	if inv, err = c.cfg.Accounts.Invitation(ctx, invitation.Hash()); err != nil {
+		return inv, u, err
 	}
 	now, err := c.cfg.Service.Store.Now(ctx)
 	if err != nil {
-		return account.User{}, err
+		return inv, u, err
 	}
 	if !now.Before(inv.Expires) {
-		return account.User{}, fmt.Errorf("invitation: %w", approval.ErrExpired)
+		return inv, u, approval.ErrExpired
 	}
-	u, err := c.cfg.Accounts.User(ctx, inv.UserID)
-	if err == nil && !u.Active() {
+	if inv.PasskeyID != "" {
+		by, err := c.cfg.Accounts.Passkey(ctx, inv.PasskeyID)
+		if err == nil && by.Status != account.PasskeyActive {
+			err = approval.ErrNotFound
+		}
+		if err != nil {
+			return inv, u, fmt.Errorf("passkey that vouched: %w", err)
+		}
+	}
+	if u, err = c.cfg.Accounts.User(ctx, inv.UserID); err == nil && !u.Active() {
 		err = fmt.Errorf("user %s: %w", u.ID, approval.ErrInactive)
 	}
-	return u, err
+	return inv, u, err
 }
 
 // Enrol stores the invited user's new passkey, spends the invitation and records
@@ -171,5 +189,6 @@ func receipt(by verified, a Assertion) approval.Receipt {
 		RequestID: by.cer.RequestID, UserID: by.user.ID, PasskeyID: by.passkey.ID, PublicKey: by.passkey.PublicKey,
 		Random: by.cer.Random, Record: by.cer.Record,
 		AuthenticatorData: a.AuthenticatorData, ClientData: a.ClientData, Signature: a.Signature,
+		Username: by.user.Username, PasskeyName: by.passkey.Name, CredentialID: by.passkey.CredentialID, At: by.proof.At,
 	}
 }

@@ -182,13 +182,23 @@ func (c *Ceremonies) attest(ctx context.Context, cer ceremony, a Attestation, na
 	k.Name = firstOf(name, defaultName(k, kept(owned)))
 	return made{user: u, passkey: k, changes: append(changes, approval.Change{
 		Op:    approval.NewOp(),
-		Needs: needs(u.ID, cer.ClientID),
+		Needs: approval.Needs{UserID: u.ID, PasskeyID: cer.subject.VouchedBy, ClientIDs: clients(cer.ClientID)},
 		Event: approval.Event{
 			Name: approval.EventPasskeyAdded, NamespaceID: u.NamespaceID, UserID: u.ID, ClientID: cer.ClientID,
 			PasskeyID: k.ID, RequestID: cer.RequestID, Address: address, Detail: k.Name,
 		},
 		Effects: []approval.Effect{cer.spend(), approval.AddPasskey{Passkey: k}},
+		Tells:   told(cer, u),
 	})}, nil
+}
+
+// told are the notices of a new passkey: whoever has an account already hears of one
+// more way into it, however it was made.
+func told(cer ceremony, u account.User) []approval.Tell {
+	if cer.subject.NewUser != nil {
+		return nil
+	}
+	return []approval.Tell{{UserID: u.ID, Notice: approval.NoticePasskeyAdded}}
 }
 
 // registrant is whom the passkey is for, and the change that stores a user who
@@ -197,7 +207,7 @@ func (c *Ceremonies) registrant(ctx context.Context, cer ceremony, address strin
 	if u := cer.subject.NewUser; u != nil {
 		return *u, []approval.Change{{
 			Op:    approval.NewOp(),
-			Needs: needs("", cer.ClientID),
+			Needs: approval.Needs{ClientIDs: clients(cer.ClientID)},
 			Event: approval.Event{
 				Name: approval.EventUserCreated, NamespaceID: u.NamespaceID, UserID: u.ID, ClientID: cer.ClientID,
 				Address: address, Detail: u.Username,
@@ -212,12 +222,12 @@ func (c *Ceremonies) registrant(ctx context.Context, cer ceremony, address strin
 	return u, nil, nil
 }
 
-func needs(userID, clientID string) approval.Needs {
-	n := approval.Needs{UserID: userID}
-	if clientID != "" {
-		n.ClientIDs = []string{clientID}
+// clients is the client of a ceremony, where it has one.
+func clients(id string) []string {
+	if id == "" {
+		return nil
 	}
-	return n
+	return []string{id}
 }
 
 // newPasskey verifies an answer to creation options.

@@ -36,7 +36,7 @@ func TestLogin_verdicts(t *testing.T) {
 					t.Fatalf("got %v, want an Error that matches %v", err, test.want)
 				}
 				for _, other := range []error{client.ErrDenied, client.ErrExpired, client.ErrUnreachable} {
-					if other != test.want && errors.Is(err, other) {
+					if !errors.Is(test.want, other) && errors.Is(err, other) {
 						t.Errorf("%v matches %v", err, other)
 					}
 				}

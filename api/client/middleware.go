@@ -60,8 +60,8 @@ func bearer(r *http.Request) (string, error) {
 }
 
 func refuseRequest(w http.ResponseWriter, err error) {
-	status, code, say := http.StatusUnauthorized, "invalid_token", ""
-	challenge := "Bearer"
+	var say string
+	status, code, challenge := http.StatusUnauthorized, "invalid_token", "Bearer"
 	switch {
 	case errors.Is(err, errNoToken):
 		say = "This needs a token: Authorization: Bearer <token>."

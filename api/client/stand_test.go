@@ -136,9 +136,9 @@ func (s *stand) document() said {
 	return says(http.StatusOK, asJSON(m))
 }
 
-func (a said) reply(r *http.Request) (*http.Response, error) {
-	if a.hold > 0 {
-		over := time.NewTimer(a.hold)
+func (s said) reply(r *http.Request) (*http.Response, error) {
+	if s.hold > 0 {
+		over := time.NewTimer(s.hold)
 		defer over.Stop()
 		select {
 		case <-over.C:
@@ -146,18 +146,18 @@ func (a said) reply(r *http.Request) (*http.Response, error) {
 			return nil, r.Context().Err()
 		}
 	}
-	if a.broken != nil {
-		return nil, a.broken
+	if s.broken != nil {
+		return nil, s.broken
 	}
-	var body io.Reader = strings.NewReader(a.body)
-	if a.cut {
-		body = io.MultiReader(strings.NewReader(a.body[:len(a.body)/2]), brokenReader{})
+	var body io.Reader = strings.NewReader(s.body)
+	if s.cut {
+		body = io.MultiReader(strings.NewReader(s.body[:len(s.body)/2]), brokenReader{})
 	}
-	header := a.header
+	header := s.header
 	if header == nil {
 		header = http.Header{}
 	}
-	return &http.Response{StatusCode: a.status, Header: header, Body: io.NopCloser(body), Request: r}, nil
+	return &http.Response{StatusCode: s.status, Header: header, Body: io.NopCloser(body), Request: r}, nil
 }
 
 type brokenReader struct{}

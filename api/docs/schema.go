@@ -154,7 +154,7 @@ func each(n *yaml.Node, visit func(key string, value *yaml.Node) error) error {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i].Value, n.Content[i+1]
-		err := error(nil)
+		var err error
 		if key != "<<" {
 			err = visit(key, straight(value))
 		} else {

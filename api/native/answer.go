@@ -74,13 +74,18 @@ func credentialOf(r approval.Request) credentialPart {
 
 // sign writes the token that a grant stands for: the same grant, the same token.
 func (f *face) sign(ctx context.Context, namespaceID string, g approval.Grant) (string, error) {
-	jwt, err := f.Ring.Sign(ctx, g.KID, "JWT", token.Login{
-		Issuer: cmp.Or(g.Issuer, f.PublicURL), Subject: g.Subject, SessionID: g.SID, Namespace: namespaceID,
-		Audience: g.Audience, Action: token.ActionLogin, IssuedAt: g.IssuedAt.Unix(), Expires: g.Expires.Unix(),
-		ID: g.JTI, Username: g.Username, Methods: g.AMR, Class: g.ACR, AuthTime: g.AuthTime.Unix(),
-	})
+	jwt, err := f.Ring.Sign(ctx, g.KID, "JWT", f.claims(namespaceID, g))
 	if err != nil {
 		return "", fmt.Errorf("sign token %s: %w", g.JTI, err)
 	}
 	return jwt, nil
+}
+
+// claims are what a grant says in a token that lets somebody in.
+func (f *face) claims(namespaceID string, g approval.Grant) token.Login {
+	return token.Login{
+		Issuer: cmp.Or(g.Issuer, f.PublicURL), Subject: g.Subject, SessionID: g.SID, Namespace: namespaceID,
+		Audience: g.Audience, Action: token.ActionLogin, IssuedAt: g.IssuedAt.Unix(), Expires: g.Expires.Unix(),
+		ID: g.JTI, Username: g.Username, Methods: g.AMR, Class: g.ACR, AuthTime: g.AuthTime.Unix(),
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/webauthn"
 )
 
 // credential is a passkey as this face shows it.
@@ -19,10 +20,12 @@ type credential struct {
 	Name      string                `json:"name"`
 	CreatedAt time.Time             `json:"created_at"`
 	UpdatedAt time.Time             `json:"updated_at"`
+
+	Fingerprint string `json:"fingerprint"` // nod's: of the public key, as receipts have it
 }
 
 func credentialFrom(p account.Passkey) credential {
-	return credential{p.ID, typePasskey, p.Status, p.Name, p.CreatedAt, p.UpdatedAt}
+	return credential{p.ID, typePasskey, p.Status, p.Name, p.CreatedAt, p.UpdatedAt, webauthn.Fingerprint(p.PublicKey)}
 }
 
 type listBody struct {

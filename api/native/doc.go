@@ -17,6 +17,10 @@
 //     the same.
 //   - Nobody registers a phone for somebody else: a token must itself name the user
 //     whose phones a call is about.
+//   - A token for a transaction is good for the payload that it names, and the token
+//     that comes of a transaction signs nobody in.
+//   - A receipt is given to the client that asked and the one that collected; to all
+//     others it does not exist.
 //   - A page gets answers only from its own client's endpoints: the Origin header is
 //     judged before any effect.
 //   - A held call ends on the decision, on expiry, after the hold, when a newer one

@@ -39,22 +39,33 @@ func on[B body](f *face, method, path string, r rule, read func(*gin.Context, *B
 		if err := read(c, &in); err != nil {
 			return err
 		}
-		who, err := f.admit(c, in.whom().ClientID, r)
-		if err != nil {
-			return err
-		}
-		out, err := act(c, who, in)
-		if err != nil {
-			return f.settle(c.Request.Context(), who, err)
-		}
-		if (out == nothing{}) {
-			c.Status(http.StatusNoContent)
-			return nil
-		}
-		c.JSON(http.StatusOK, out)
-		return nil
+		return serve(f, c, in, r, act)
 	}}
 }
+
+// serve answers a call whose body was read.
+func serve[B body](f *face, c *gin.Context, in B, r rule, act func(*gin.Context, *caller, B) (any, error)) error {
+	who, err := f.admit(c, in.whom().ClientID, r)
+	if err != nil {
+		return err
+	}
+	out, err := act(c, who, in)
+	if err != nil {
+		return f.settle(c.Request.Context(), who, err)
+	}
+	switch out := out.(type) {
+	case nothing:
+		c.Status(http.StatusNoContent)
+	case document:
+		c.Data(http.StatusOK, "application/json; charset=utf-8", out)
+	default:
+		c.JSON(http.StatusOK, out)
+	}
+	return nil
+}
+
+// document is a reply that is JSON already, and goes out to the byte.
+type document []byte
 
 // settle uses up the nonce of a call that came to nothing, so that its token
 // cannot be sent again, and tells a token's second use from its first.

@@ -60,7 +60,15 @@ var (
 	credentialNotFound = &wire.Error{Status: http.StatusNotFound, Code: "credential_not_found", Message: "The user has no such credential."}
 	phoneNotFound      = &wire.Error{Status: http.StatusNotFound, Code: "phone_not_found", Message: "The user has no such phone."}
 	tooManyPhones      = &wire.Error{Status: http.StatusConflict, Code: "too_many_phones", Message: fmt.Sprintf("A user can have %d phones. Remove one first.", account.MaxPhones)}
+	webhookNotFound    = &wire.Error{Status: http.StatusNotFound, Code: "webhook_not_found", Message: "There is no such webhook."}
+	webhookDisabled    = &wire.Error{Status: http.StatusConflict, Code: "webhook_disabled", Message: "The webhook is disabled. Enable it first."}
+	tooManyWebhooks    = &wire.Error{Status: http.StatusConflict, Code: "too_many_webhooks", Message: fmt.Sprintf("A namespace can have %d webhooks. Remove one first.", account.MaxWebhooks)}
+	deviceNotFound     = &wire.Error{Status: http.StatusNotFound, Code: "device_not_found", Message: "The user has no such device."}
 	notFound           = &wire.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is nothing at this path."}
+	txNotFound         = &wire.Error{Status: http.StatusNotFound, Code: "transaction_not_found", Message: "There is no such transaction."}
+	txExpired          = &wire.Error{Status: http.StatusBadRequest, Code: "transaction_expired", Message: "The transaction has run out. Create a new one."}
+	txChanged          = &wire.Error{Status: http.StatusConflict, Code: "request_changed", Message: "The transaction is not the one that was signed. Nothing was decided; create a new one."}
+	receiptNotFound    = &wire.Error{Status: http.StatusNotFound, Code: "receipt_not_found", Message: "There is no receipt of this request for this client. Only a passkey's approval leaves one: a decline, or a backend's word, does not."}
 	keyNotFound        = &wire.Error{Status: http.StatusNotFound, Code: "not_found", Message: "There is no such key."}
 	invalidCredential  = &wire.Error{Status: http.StatusUnauthorized, Code: "invalid_credential", Message: "The passkey's answer is not valid here."}
 	inProgress         = &wire.Error{Status: http.StatusBadRequest, Code: "remote_session_in_progress", Message: "Nobody has decided yet."}

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type house struct {
 	*apitest.House
 	ahead atomic.Int64
+	path  string // of the store
 }
 
 func open(t *testing.T, change ...func(*apitest.Setup)) *house {
@@ -39,9 +40,9 @@ func open(t *testing.T, change ...func(*apitest.Setup)) *house {
 // openAs is open for a fuzz test, too.
 func openAs(t testing.TB, change ...func(*apitest.Setup)) *house {
 	t.Helper()
-	h := &house{}
+	h := &house{path: filepath.Join(t.TempDir(), "nod.db")}
 	now := func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
-	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "nod.db"), sqlstore.WithClock(now))
+	s, err := sqlstore.Open(t.Context(), h.path, sqlstore.WithClock(now))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func TestBodies_haveALimit(t *testing.T) {
 	h := open(t)
 	for _, path := range posts(account.User{ID: "x"}) {
 		limit := 16 << 10
-		if strings.HasSuffix(path, "/fido2/complete") {
+		if strings.HasSuffix(path, "/complete") {
 			limit = 64 << 10
 		}
 		body := func(size int) string { return `{"a":"` + strings.Repeat("x", size-len(`{"a":""}`)) + `"}` }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ type Accounts interface {
 	account.Phones
 	account.Clients
 	OriginLister
+	approval.Receipts
 }
 
 // DefaultMaxWaits is how many calls a node holds that was not told otherwise.
@@ -124,10 +126,28 @@ func (f *face) routes() []route {
 		post(f, "/credentials/list", must(account.CredentialsList), readJSON, f.listCredentials),
 		post(f, "/credentials/rename", must(account.CredentialsRename), readJSON, f.renameCredential),
 		post(f, "/credentials/revoke", must(account.CredentialsRevoke), readJSON, f.revokeCredential),
+		post(f, "/credentials/recovery-code", must(account.CredentialsAddRecovery), readJSON, f.makeRecoveryCode),
 
 		post(f, "/phones/register", must(account.PhonesRegister), readJSON, f.registerPhone),
 		post(f, "/phones/list", must(account.PhonesRegister), readJSON, f.listPhones),
 		post(f, "/phones/remove", must(account.PhonesRegister), readJSON, f.removePhone),
+
+		post(f, "/devices/list", must(account.DevicesList), readJSON, f.listDevices),
+		post(f, "/devices/revoke", must(account.DevicesRevoke), readJSON, f.revokeDevices),
+
+		post(f, "/webhooks", must(account.WebhooksManage), readJSON, f.addWebhook),
+		post(f, "/webhooks/list", must(account.WebhooksManage), readJSON, f.listWebhooks),
+		post(f, "/webhooks/deliveries", must(account.WebhooksManage), readJSON, f.listDeliveries),
+		post(f, "/webhooks/replay", must(account.WebhooksManage), readJSON, f.replayWebhook),
+		post(f, "/webhooks/rotate", must(account.WebhooksManage), readJSON, f.rotateWebhook),
+		post(f, "/webhooks/enable", must(account.WebhooksManage), readJSON, f.enableWebhook),
+		post(f, "/webhooks/remove", must(account.WebhooksManage), readJSON, f.removeWebhook),
+
+		post(f, "/tx", must(account.TxCreate), readJSON, f.createTx),
+		{http.MethodPost, "/tx/init", may(account.TxCreate), f.initTx},
+		post(f, "/tx/complete", rule{}, readWebAuthn, f.completeTx),
+		{http.MethodPost, "/tx/wait", waitRule, f.waitTx},
+		on(f, http.MethodGet, "/receipts/:request_id", must(account.ReceiptsRead), readReceipt, f.receipt),
 
 		{http.MethodGet, "/requests/:request_id/state", rule{}, f.state},
 		{http.MethodGet, "/certs", rule{}, f.certs},
@@ -137,17 +157,29 @@ func (f *face) routes() []route {
 // Mount adds the face's routes, at both prefixes, with their CORS preflights.
 func Mount(r gin.IRouter, c Config) {
 	f := newFace(c)
-	for _, prefix := range Prefixes {
-		preflights := make(map[string][]string) // path: methods
-		for _, rt := range f.routes() {
+	preflights := make(map[string][]string) // path: methods
+	for _, rt := range f.routes() {
+		for _, prefix := range rt.prefixes() {
 			path := prefix + rt.path
 			r.Handle(rt.method, path, f.origins.welcome, table.Adapt(rt.handle))
 			preflights[path] = append(preflights[path], rt.method)
 		}
-		for path, methods := range preflights {
-			r.OPTIONS(path, f.origins.preflight(methods))
+	}
+	for path, methods := range preflights {
+		r.OPTIONS(path, f.origins.preflight(methods))
+	}
+}
+
+// prefixes are the base paths of a route. The vendor's web SDK looks for transactions
+// one step further down than its server SDK does, and one base URL serves both.
+func (r route) prefixes() []string {
+	out := slices.Clone(Prefixes)
+	if strings.HasPrefix(r.path, "/tx") {
+		for _, prefix := range Prefixes {
+			out = append(out, prefix+"/api")
 		}
 	}
+	return out
 }
 
 func newFace(c Config) *face {

@@ -198,7 +198,10 @@ func (b *bank) passkey(u account.User) string {
 		ID: uuid.NewString(), UserID: u.ID, CredentialID: []byte(uuid.NewString()), PublicKey: []byte("cose"),
 		Status: account.PasskeyActive, Name: "phone",
 	}
-	b.must(b.Directory.Record(b.Context(), approval.Change{Op: approval.NewOp(), Effects: []approval.Effect{approval.AddPasskey{Passkey: p}}}))
+	b.must(b.Directory.Record(b.Context(), approval.Change{
+		Op: approval.NewOp(), Event: approval.Event{Name: approval.EventPasskeyAdded, UserID: u.ID, PasskeyID: p.ID},
+		Effects: []approval.Effect{approval.AddPasskey{Passkey: p}},
+	}))
 	return p.ID
 }
 

@@ -30,8 +30,8 @@ const (
 	// above what people decide.
 	asksPerClient = 600
 	asksPerPerson = 20
-	// userCodeTries is how many user codes a client may name for one person at once,
-	// and then one a minute: in a year half a million of 25,600 million (20^8).
+	// userCodeTries is how many user codes a client may name for one person in
+	// userCodeWindow: in a year half a million of 25,600 million (20^8).
 	userCodeTries  = 10
 	userCodeWindow = 10 * time.Minute
 	// maxNotificationToken is its longest, in characters (CIBA Core section 7.1).
@@ -226,14 +226,15 @@ func isBearer(text string, most int) bool {
 // knowsCode judges the user's code (CIBA Core section 7.1, user_code): needed where
 // the client was registered so, and where it is given it must be right, if the user
 // has one. Right ones count as tries too: otherwise whoever is out of tries could
-// still find out which code is right.
+// still find out which code is right. The count is the store's and not the pacer's:
+// no other node and no flush may give tries back (I12).
 func (f *face) knowsCode(ctx context.Context, client account.Client, u account.User, code account.Secret) error {
 	if code == "" || u.CIBACode == nil && !client.OAuth.NeedUserCode {
 		return nil
 	}
-	key := "user code/" + client.ID + "/" + u.ID
-	if wait := f.Pacer.Take(ctx, key, userCodeTries, userCodeWindow); wait > 0 {
-		return fmt.Errorf("user code: %w", &approval.LimitError{RetryAfter: wait})
+	tries := approval.Budget{Key: "ciba:" + client.ID + "/" + u.ID, Limit: userCodeTries, Window: userCodeWindow}
+	if err := f.Service.Store.Take(ctx, []approval.Budget{tries}); err != nil {
+		return fmt.Errorf("user code: %w", err)
 	}
 	if !hmac.Equal(f.Service.Codes.CIBACode(u, code), u.CIBACode) {
 		return oops(http.StatusBadRequest, codeInvalidUserCode, "The user_code is not the user's.")

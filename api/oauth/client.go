@@ -42,11 +42,10 @@ type caller struct {
 
 // credential is what a call brings along to say who it is from.
 type credential struct {
-	id        string
-	method    account.AuthMethod
-	secret    account.Secret
-	assertion token.Assertion
-	compact   string // of the assertion
+	id      string
+	method  account.AuthMethod
+	secret  account.Secret
+	compact string // of the assertion
 }
 
 var errClient = oops(http.StatusUnauthorized, codeInvalidClient,

@@ -46,6 +46,7 @@ func (f *face) activity(c *gin.Context, who visitor) error {
 type storyteller struct {
 	requests map[string]approval.Request // by id; those long over are gone
 	apps     map[string]string           // clients' names by id; "" when deleted
+	receipts map[string]bool             // request ids of which there is one
 }
 
 // storyteller reads what the events name: requests in one question, clients one
@@ -70,7 +71,8 @@ func (f *face) storyteller(ctx context.Context, who visitor, events []approval.E
 		}
 		s.apps[ev.ClientID] = client.Name
 	}
-	return s, nil
+	s.receipts, err = f.receipted(ctx, who, events)
+	return s, err
 }
 
 // tell puts an event into words; ok is false for what a person need not know.
@@ -87,7 +89,11 @@ func (s storyteller) tell(ev approval.Event) (entry web.ActivityEntry, ok bool) 
 		l, ok = s.requestLine(ev)
 		words = strings.Replace(l.words, "%s", s.subject(ev), 1)
 	}
-	return web.ActivityEntry{At: ev.At, Words: words, Detail: s.detail(ev), Mark: l.mark}, ok
+	entry = web.ActivityEntry{At: ev.At, Words: words, Detail: s.detail(ev), Mark: l.mark}
+	if ev.Name == approval.EventApproved && s.receipts[ev.RequestID] {
+		entry.Receipt = receiptPath(ev.RequestID)
+	}
+	return entry, ok
 }
 
 func (s storyteller) requestLine(ev approval.Event) (line, bool) {
@@ -126,10 +132,23 @@ func (s storyteller) detail(ev approval.Event) string {
 		}
 		parts = append(parts, "It may "+strings.Join(says, "; "))
 	}
+	if text := s.requests[ev.RequestID].Context.Payload; text != "" && ev.Name == approval.EventApproved {
+		parts = append(parts, "You agreed to “"+gist(text)+"”")
+	}
 	if origin := from(ev); origin != "" {
 		parts = append(parts, origin)
 	}
 	return strings.Join(parts, ". ")
+}
+
+// gist is the beginning of a long text, on one line; the receipt has all of it.
+func gist(text string) string {
+	const most = 120 // runes: about two lines on a phone
+	words := []rune(strings.Join(strings.Fields(text), " "))
+	if len(words) <= most {
+		return string(words)
+	}
+	return string(words[:most]) + "…"
 }
 
 // from says where an event came from, as far as it is known.
@@ -153,6 +172,9 @@ func (s storyteller) subject(ev approval.Event) string {
 	if ev.Name == approval.EventDeviceRevoked {
 		_, called := revokedLine(ev.Detail)
 		return cmp.Or(together(cmp.Or(name, called), app), app, "a device")
+	}
+	if r.Purpose == approval.Transaction {
+		return "a transaction of " + cmp.Or(app, "an app")
 	}
 	if fromBackend(r) {
 		return "a request of " + cmp.Or(app, "an app")
@@ -201,6 +223,7 @@ var requestLines = map[approval.EventName]line{
 	approval.EventGrantRevoked: {words: "The app took back its code after %s"},
 	approval.EventLost:         {words: "The answer got lost on its way, and what was in it is worthless: %s"},
 	approval.EventReminted:     {words: "The device was let in at its second try: %s"},
+	approval.EventReported:     {words: "You reported %s: it was not you", mark: web.MarkAlert},
 }
 
 // backendLines replace the lines where a server asked, and no device.
@@ -234,10 +257,12 @@ var lineBy = map[by]line{
 	{approval.EventDenied, "wrong number"}:               {words: "Declined because of wrong numbers: %s", mark: web.MarkAlert},
 	{approval.EventCanceled, string(approval.ByHolder)}:  {words: "The device gave up: %s"},
 	{approval.EventCanceled, string(approval.ByBackend)}: {words: "The app took back %s"},
+	{approval.EventCanceled, string(approval.ByOwner)}:   {words: "You took back your approval of %s"},
 }
 
 var accountLines = map[approval.EventName]line{
 	approval.EventSignedIn:        {words: "Signed in to nod with a passkey", named: true},
+	approval.EventSessionEnded:    {words: "A browser was signed out of nod", named: true},
 	approval.EventUserCreated:     {words: "Your account was made"},
 	approval.EventUserActivated:   {words: "Your account was switched on again"},
 	approval.EventUserDeactivated: {words: "Your account was switched off", mark: web.MarkAlert},
@@ -246,6 +271,8 @@ var accountLines = map[approval.EventName]line{
 	approval.EventPasskeyRenamed:  {words: "A passkey was renamed, before it was called", named: true},
 	approval.EventPasskeyRevoked:  {words: "A passkey was deleted", named: true, mark: web.MarkAlert},
 	approval.EventPasskeySuspect:  {words: "A passkey was suspended, because its counter went backwards", named: true, mark: web.MarkAlert},
+	approval.EventRecoveryMade:    {words: "New recovery codes were made, and the old ones do not work any more"},
+	approval.EventRecovered:       {words: "A recovery code was used, which signed you out everywhere", mark: web.MarkAlert},
 	approval.EventUserCodeSet:     {words: "The code with which apps may ask you was changed"},
 	approval.EventPhoneAdded:      {words: "Notifications were switched on", named: true},
 	approval.EventPhoneRemoved:    {words: "Notifications were switched off", named: true},

@@ -25,6 +25,7 @@ func (f *face) card(view approval.View, who visitor) web.Review {
 		Network: f.network(view, who), OpenedElsewhere: openedElsewhere(r, who),
 		Purpose: purposeWords[r.Purpose], Match: web.MatchNone,
 		Backend: fromBackend(r), UserCode: view.UserCode, Scopes: scopes(r), Details: r.Context.Details,
+		Payload: r.Context.Payload, PayloadType: r.Context.PayloadType,
 	}
 	switch {
 	case view.NeedsNumber:
@@ -82,6 +83,7 @@ func openedElsewhere(r approval.Request, who visitor) bool {
 var purposeWords = map[approval.Purpose]string{
 	approval.SignIn:        "sign in",
 	approval.AddCredential: "add a passkey",
+	approval.Transaction:   "approve a transaction",
 }
 
 // warning is the one sentence about what is unusual: the gravest, never two.
@@ -95,6 +97,8 @@ func warning(view approval.View, card web.Review) string {
 		return "Whoever holds that device could then sign in as you again and again, until you delete its passkey."
 	case !view.Ref.Way.Travelled() && untied(r):
 		return "Nothing ties this request to a screen that you can see. Approve it only if you know where it comes from."
+	case r.UserID == "" && r.Purpose == approval.Transaction:
+		return "This transaction is made out to nobody. Approving it says that you are the one who agreed."
 	case r.UserID == "" && view.UserCode == "": // where a code was typed that is as usual
 		return "This device does not know yet who you are. Approving signs it in with your account."
 	default:
@@ -127,7 +131,10 @@ func result(r approval.Request, frame web.Frame, already bool) web.ResultPage {
 		AppName: r.Context.App, Device: device(r.Context), Backend: fromBackend(r),
 	}
 	if r.State == approval.Approved || r.State == approval.Redeemed {
-		page.Scopes = scopes(r)
+		page.Scopes, page.Payload = scopes(r), r.Context.Payload
+	}
+	if d := r.Decision; d != nil && d.By == approval.ByPasskey && d.Way != "" {
+		page.Receipt = receiptPath(r.ID)
 	}
 	if r.Decision != nil {
 		page.DecidedAt = r.Decision.At

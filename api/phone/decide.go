@@ -173,16 +173,6 @@ func declined(c *gin.Context, asForm bool) (approval.Ref, error) {
 	return reference{Way: form.Get("way"), Secret: form.Get("secret")}.ref(), err
 }
 
-// tooLate shows how the request had ended before this answer came.
-func (f *face) tooLate(c *gin.Context, who visitor, r approval.Request) error {
-	frame, err := f.frame(c.Request.Context(), who)
-	if err != nil {
-		return err
-	}
-	page := result(r, frame, r.State != approval.Pending)
-	return f.show(c, http.StatusConflict, page)
-}
-
 func sayDecided(c *gin.Context, r approval.Request) error {
 	c.JSON(http.StatusOK, gin.H{"request_id": r.ID, "state": r.State, "redirect": resultPath(r)})
 	return nil

@@ -13,8 +13,15 @@
 //     themselves; nobody learns of, tests or removes a phone of somebody else.
 //   - A held call ends on news, after its hold, when the server drains, and when
 //     its phone leaves.
+//   - What somebody has let in, and where they are signed in, is shown to them alone
+//     and ended by them alone. Ending it, taking an approval back and reporting a
+//     request need a session and work as plain forms, and twice is once.
 //   - A yes needs a passkey's answer that was made for this one request; a no
 //     needs a session and works as a plain form.
+//   - A way into the account is added (a passkey, a link for another device, recovery
+//     codes) only with a passkey's answer that was made for just that.
+//   - What /recover says, and how long it takes, is the same for a wrong code and for
+//     a name that nobody has.
 //   - The session cookie is out of reach for scripts, for other sites and for
 //     other hosts; its secret is not stored. A session ends on the server when
 //     its owner signs out, is deactivated, loses the passkey it began with, or

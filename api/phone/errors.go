@@ -43,6 +43,7 @@ const (
 	codeChanged       = "request_changed"
 	codeReadAhead     = "read_ahead"
 	codePhones        = "too_many_phones"
+	codeReceipt       = "receipt_not_found"
 )
 
 const (
@@ -95,7 +96,7 @@ func spelled(h wire.Handler) wire.Handler {
 			return &wire.Error{
 				Status: http.StatusUnauthorized, Code: codeSuspended, Cause: err,
 				Message: "This passkey was stopped, because there may be a copy of it. Nothing was shared. " +
-					"Ask whoever runs this service for an invitation, and make a new one.",
+					"Sign in with another one, use a recovery code, or ask whoever runs this service for an invitation.",
 			}
 		}
 		if decided, ok := errors.AsType[*approval.DecidedError](err); ok {
@@ -176,7 +177,7 @@ var advice = map[string]string{
 	codeNotFound:    "If a device is waiting for you, scan its code again or look at the start page.",
 	codeForbidden:   "If the device should sign in as you, start again on the device with your own name.",
 	codeInactive:    "Until then no device can be let in with it.",
-	codeInvitation:  "Ask whoever runs this service for a new invitation. If you have made your passkey already, sign in with it.",
+	codeInvitation:  "Ask whoever runs this service for a new one, or make one on a device where you are signed in. If you have made your passkey already, sign in with it.",
 	codeCrossOrigin: "Nothing was changed.",
 	codeRotated:     "If signing in took you a while, that is all that happened: you are signed in now, so scan again. If somebody sent you this link, leave it alone.",
 	codeUnavailable: "Nothing is lost.",

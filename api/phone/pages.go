@@ -28,11 +28,15 @@ func (f *face) home(c *gin.Context, who visitor) error {
 	if err != nil {
 		return err
 	}
+	nudge, err := f.nudge(c, who)
+	if err != nil {
+		return err
+	}
 	frame, err := f.frame(c.Request.Context(), who)
 	if err != nil {
 		return err
 	}
-	return f.show(c, http.StatusOK, web.HomePage{Frame: frame, Requests: list, PushKey: f.pushKey()})
+	return f.show(c, http.StatusOK, web.HomePage{Frame: frame, Requests: list, PushKey: f.pushKey(), Nudge: nudge})
 }
 
 func (f *face) waiting(c *gin.Context, who visitor) error {
@@ -88,6 +92,10 @@ func (f *face) review(c *gin.Context, who visitor, ref approval.Ref) error {
 	case state == approval.Expired && ref.Way == approval.Typed:
 		return approval.ErrExpired
 	default:
-		return f.show(c, http.StatusOK, result(view.Request, frame, false))
+		page, err := f.ending(ctx, who, view.Request, frame, false)
+		if err != nil {
+			return err
+		}
+		return f.show(c, http.StatusOK, page)
 	}
 }

@@ -27,17 +27,18 @@ func (f *face) showPasskeys(c *gin.Context, who visitor, status int, fault strin
 	if err != nil {
 		return err
 	}
-	return f.show(c, status, web.PasskeysPage{Frame: frame, Passkeys: passkeyLines(found, who.passkeyID), Error: fault})
+	set, err := f.Directory.Recovery(ctx, who.User)
+	if err != nil {
+		return err
+	}
+	return f.show(c, status, web.PasskeysPage{
+		Frame: frame, Passkeys: passkeyLines(found, who.passkeyID), Codes: codeSet(set), Error: fault,
+	})
 }
 
 // passkeyLines are those that were not revoked.
 func passkeyLines(found []account.Passkey, current string) []web.Passkey {
-	active := 0
-	for _, p := range found {
-		if p.Status == account.PasskeyActive {
-			active++
-		}
-	}
+	active := active(found)
 	lines := make([]web.Passkey, 0, len(found))
 	for _, p := range found {
 		if p.Status == account.PasskeyRevoked {
@@ -81,7 +82,7 @@ func (f *face) deletePasskey(c *gin.Context, who visitor) error {
 	_, err = f.Directory.RevokePasskey(c.Request.Context(), who.User, p, true)
 	switch {
 	case errors.Is(err, approval.ErrForbidden):
-		return f.showPasskeys(c, who, http.StatusConflict, "That is your last passkey, so it stays. Ask for an invitation and make another one first.")
+		return f.showPasskeys(c, who, http.StatusConflict, "That is your last passkey, so it stays. Add another one first.")
 	case err != nil:
 		return err
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
@@ -17,7 +19,8 @@ import (
 	"github.com/nod-auth/nod/webauthn"
 )
 
-// Config is what the face is made of; every field but Push and Gate is required.
+// Config is what the face is made of; every field that does not say what nil means is
+// required.
 type Config struct {
 	// PublicURL is where phones reach nod: https://host[:port], or plain http on
 	// localhost, where browsers keep no __Host- cookie.
@@ -30,6 +33,8 @@ type Config struct {
 	Push       Push       // nil: this server reaches no phone
 	Gate       *wire.Gate // of the node; nil: one of the face's own
 	Pacer      approval.Pacer
+	Metrics    prometheus.Registerer // nil: nobody asks
+	Log        *slog.Logger          // where the operator hears of reports; nil: nowhere
 }
 
 // Push is what the notifications page needs to know of package push. Safe for
@@ -54,6 +59,7 @@ type Accounts interface {
 	account.Sessions
 	account.Invitations
 	approval.Journal
+	approval.Receipts
 }
 
 // face is one mounted Config.
@@ -63,6 +69,7 @@ type face struct {
 	protection *http.CrossOriginProtection
 	pageWords  wire.Table
 	callWords  wire.Table
+	reports    prometheus.Counter
 }
 
 // Mount adds the face's routes to r. The chain before them must hold wire's
@@ -79,7 +86,7 @@ func Mount(r gin.IRouter, cfg Config) error {
 	r.GET("/r/:id", page(f.owner(f.listed)))
 	r.GET("/device", page(f.owner(f.device)))
 	r.POST("/device", page(f.signedIn(f.typed)))
-	r.GET("/passkeys", page(f.owner(f.passkeys)))
+	r.GET("/devices", page(f.owner(f.devices)))
 	r.GET("/notifications", page(f.owner(f.notifications)))
 	r.GET("/activity", page(f.owner(f.activity)))
 	r.GET("/enrol/:secret", page(f.invitation))
@@ -100,13 +107,39 @@ func Mount(r gin.IRouter, cfg Config) error {
 	r.POST("/phone/requests/approve/options", call(f.signedIn(f.beginApproval)))
 	r.POST("/phone/requests/approve", call(f.signedIn(f.approve)))
 	r.POST("/phone/requests/decline", f.either(f.signedIn(f.decline)))
+	r.POST("/phone/requests/report", f.either(f.signedIn(f.report)))
+	r.POST("/phone/requests/undo", f.either(f.signedIn(f.undo)))
+	r.POST("/phone/devices/revoke", page(f.signedIn(f.revokeDevices)))
+	r.POST("/phone/devices/revoke-all", page(f.signedIn(f.revokeAll)))
+	r.POST("/phone/sessions/:id/end", page(f.signedIn(f.endSession)))
 	r.GET("/phone/phones", call(f.signedIn(f.phones)))
 	r.POST("/phone/phones", call(f.signedIn(f.registerPhone)))
 	r.POST("/phone/phones/:id/remove", f.either(f.signedIn(f.removePhone)))
 	r.POST("/phone/phones/:id/test", f.either(f.signedIn(f.testPhone)))
+	r.GET(receiptsPath+":id", page(f.owner(f.receipt)))
+	f.mountWaysIn(r)
+	return nil
+}
+
+// mountWaysIn adds what a person's own ways in are managed with: passkeys, links for
+// another device, recovery codes.
+func (f *face) mountWaysIn(r gin.IRouter) {
+	page, call := f.page, f.call
+
+	r.GET("/passkeys", page(f.owner(f.passkeys)))
+	r.GET("/recovery", page(f.owner(f.recovery)))
+	r.GET("/recover", page(f.lost))
+	r.POST("/recover", page(f.recover))
+
 	r.POST("/phone/passkeys/:id/rename", page(f.signedIn(f.renamePasskey)))
 	r.POST("/phone/passkeys/:id/delete", page(f.signedIn(f.deletePasskey)))
-	return nil
+	r.POST("/phone/add/options", call(f.signedIn(f.beginAdd)))
+	r.POST("/phone/add/vouch", call(f.signedIn(f.vouchAdd)))
+	r.POST("/phone/add", call(f.signedIn(f.add)))
+	r.POST("/phone/invite/options", call(f.signedIn(f.beginInvite)))
+	r.POST("/phone/invite", call(f.signedIn(f.invite)))
+	r.POST("/phone/recovery/options", call(f.signedIn(f.beginRecovery)))
+	r.POST("/phone/recovery", call(f.signedIn(f.makeRecovery)))
 }
 
 func newFace(cfg Config) (*face, error) {
@@ -120,7 +153,10 @@ func newFace(cfg Config) (*face, error) {
 	if cfg.Gate == nil {
 		cfg.Gate = wire.NewGate(maxFollows)
 	}
-	f := &face{Config: cfg, protection: http.NewCrossOriginProtection()}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &face{Config: cfg, protection: http.NewCrossOriginProtection(), reports: newReports(cfg.Metrics)}
 	// A proxy may change the Host header, which browsers without Sec-Fetch-Site
 	// are judged by.
 	if err := f.protection.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {

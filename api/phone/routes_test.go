@@ -18,7 +18,7 @@ import (
 // needNoSession are the routes that somebody signed out may use.
 var needNoSession = []string{
 	"/enrol/:secret", "/arrive/*next",
-	"/phone/signin/options", "/phone/signin", "/phone/signout", "/phone/enrol/options", "/phone/enrol",
+	"/phone/signin/options", "/phone/signin", "/phone/signout", "/phone/enrol/options", "/phone/enrol", "/recover",
 }
 
 // paths are the house's routes of a method, with b in the place of parameters.
@@ -26,10 +26,12 @@ func (h *house) paths(method string, b approval.Begun, invitation, passkeyID str
 	h.t.Helper()
 	phones, err := h.store.Phones(context.Background(), b.Request.UserID)
 	must(h.t, err)
+	approved, err := h.store.List(context.Background(), approval.Filter{UserID: b.Request.UserID, States: []approval.State{approval.Approved}}, 1)
+	must(h.t, err)
 	fill := strings.NewReplacer(
 		":handle", b.Handle.Reveal(), ":secret", invitation, "*next", "a/"+b.Handle.Reveal(),
 		"/r/:id", "/r/"+b.Request.ID, "/passkeys/:id", "/passkeys/"+passkeyID,
-		"/phones/:id", "/phones/"+phones[0].ID,
+		"/phones/:id", "/phones/"+phones[0].ID, "/receipts/:id", "/receipts/"+approved[0].ID,
 	)
 	out := map[string]string{}
 	for _, r := range h.engine.Routes() {
@@ -44,7 +46,7 @@ func (h *house) paths(method string, b approval.Begun, invitation, passkeyID str
 // needs a session, and what everybody may have.
 var notPages = map[string]int{
 	"/phone/requests": http.StatusUnauthorized, "/phone/phones": http.StatusUnauthorized,
-	"/sw.js": http.StatusOK, "/offline": http.StatusOK, "/enrol/:secret": http.StatusOK,
+	"/sw.js": http.StatusOK, "/offline": http.StatusOK, "/enrol/:secret": http.StatusOK, "/recover": http.StatusOK,
 }
 
 // everything is a house with a request, an invitation, a phone that is told and
@@ -54,6 +56,7 @@ func everything(t *testing.T) (*house, *handset, approval.Begun, string, string)
 	h := newHouse(t)
 	p := h.owner("ada")
 	p.register("https://push.example/1")
+	p.approve(scanned(h.ask(h.client, p.user, approval.Long)), "").want(http.StatusOK) // leaves a receipt
 	keys, err := h.store.Passkeys(context.Background(), p.user.ID)
 	must(t, err)
 	return h, p, h.ask(h.client, p.user, approval.Short), h.invite(p.user), keys[0].ID
@@ -150,7 +153,7 @@ func TestSignedOut_postsAre401AndPagesAskForASignIn(t *testing.T) {
 func TestReply_carriesTheStrictHeaders(t *testing.T) {
 	h, p, b, invitation, passkeyID := everything(t)
 	for pattern, path := range h.paths(http.MethodGet, b, invitation, passkeyID) {
-		if notPages[pattern] == http.StatusUnauthorized || pattern == "/arrive/*next" || pattern == "/sw.js" {
+		if notPages[pattern] == http.StatusUnauthorized || pattern == "/arrive/*next" || pattern == "/sw.js" || pattern == receiptsPattern {
 			continue
 		}
 		got := p.get(path).want(http.StatusOK)

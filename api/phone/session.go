@@ -64,7 +64,10 @@ func (s sessions) start(c *gin.Context, u account.User, p account.Passkey) error
 		return err
 	}
 	secret := account.NewSecret()
-	fresh := account.Session{Hash: secret.Hash(), UserID: u.ID, PasskeyID: p.ID, CreatedAt: now, SeenAt: now}
+	fresh := account.Session{
+		Hash: secret.Hash(), UserID: u.ID, PasskeyID: p.ID, Name: phoneName(c.Request.UserAgent()), Address: wire.Address(c),
+		CreatedAt: now, SeenAt: now,
+	}
 	if err := s.store.AddSession(ctx, fresh); err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}

@@ -1,12 +1,10 @@
 package phone
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -109,31 +107,13 @@ func (f *face) showInvitation(c *gin.Context, secret account.Secret) error {
 	if err != nil {
 		return err
 	}
-	found, invited, err := f.invited(ctx, secret, frame.Now)
+	found, invited, err := f.Ceremonies.Invited(ctx, secret)
 	if err != nil {
 		return invitationOver(err)
 	}
 	return f.show(c, http.StatusOK, web.EnrolPage{
-		Frame: frame, Invitation: secret.Reveal(), Username: invited.Username, ExpiresAt: found.Expires,
+		Frame: frame, Invitation: secret.Reveal(), Username: invited.Username, ExpiresAt: found.Expires, Recovers: found.Recovers,
 	})
-}
-
-// invited finds an invitation that can be used at now, and whom it is for.
-func (f *face) invited(ctx context.Context, secret account.Secret, now time.Time) (account.Invitation, account.User, error) {
-	found, err := f.Accounts.Invitation(ctx, secret.Hash())
-	if err != nil {
-		return found, account.User{}, err
-	}
-	user, err := f.Accounts.User(ctx, found.UserID)
-	switch {
-	case err != nil:
-		return found, user, err
-	case !now.Before(found.Expires):
-		return found, user, approval.ErrExpired
-	case !user.Active():
-		return found, user, approval.ErrInactive
-	}
-	return found, user, nil
 }
 
 func (f *face) beginEnrol(c *gin.Context) error {
@@ -166,10 +146,17 @@ func (f *face) enrol(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	name := passkeyName(c.Request.UserAgent())
-	user, passkey, err := f.Ceremonies.Enrol(c.Request.Context(), account.Secret(in.Invitation), answer, name, wire.Address(c))
+	ctx, secret := c.Request.Context(), account.Secret(in.Invitation)
+	invited, err := f.Accounts.Invitation(ctx, secret.Hash())
+	if err != nil && !errors.Is(err, approval.ErrNotFound) { // then the ceremony says what became of it
+		return err
+	}
+	user, passkey, err := f.Ceremonies.Enrol(ctx, secret, answer, passkeyName(c.Request.UserAgent()), wire.Address(c))
 	if err != nil {
 		return invitationOver(err)
+	}
+	if invited.Recovers { // what was lost is still in the list
+		return f.welcome(c, user, passkey, "/passkeys")
 	}
 	return f.welcome(c, user, passkey, "/")
 }
@@ -183,6 +170,6 @@ func invitationOver(err error) error {
 	}
 	return &wire.Error{
 		Status: http.StatusGone, Code: codeInvitation, Cause: err,
-		Message: fmt.Sprintf("An invitation works once and for %d hours. This one does not work any more.", account.InvitationLife/time.Hour),
+		Message: "An invitation works once and only for a while. This one does not work any more.",
 	}
 }

@@ -126,10 +126,10 @@ func TestAssertionIssuer_hostileTokens(t *testing.T) {
 	b, _ := newBench(t)
 	for _, h := range slices.Concat(b.hostile(), b.hostileTimes(), b.hostileAssertions()) {
 		iss, err := AssertionIssuer(h.token)
-		if h.want == ErrSignature && (iss != "https://nod.example" || err != nil) {
+		if errors.Is(h.want, ErrSignature) && (iss != "https://nod.example" || err != nil) {
 			t.Errorf("%s: got %q, %v; want the issuer", h.name, iss, err)
 		}
-		if h.want == ErrMalformed && (iss != "" || !errors.Is(err, ErrMalformed)) {
+		if errors.Is(h.want, ErrMalformed) && (iss != "" || !errors.Is(err, ErrMalformed)) {
 			t.Errorf("%s: got %q, %v; want ErrMalformed", h.name, iss, err)
 		}
 	}

@@ -186,7 +186,11 @@ func TestVerifyDPoP_accessToken(t *testing.T) {
 func (b *bench) hostileKeys() []hostile {
 	jwk := publicJWK(b.private)
 	x, y := b64(b.private.X.FillBytes(make([]byte, 32))), b64(b.private.Y.FillBytes(make([]byte, 32)))
-	d := b64(b.private.D.FillBytes(make([]byte, 32)))
+	scalar, err := b.private.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	d := b64(scalar)
 	minusY := b64(new(big.Int).Sub(elliptic.P256().Params().P, b.private.Y).FillBytes(make([]byte, 32)))
 	short := b64(b.private.X.FillBytes(make([]byte, 32))[1:])
 	rsaJWK, _ := json.Marshal(jose.JSONWebKey{Key: &b.rsaPrivate.PublicKey})

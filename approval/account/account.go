@@ -4,8 +4,8 @@
 // browser sessions of phones, and the scopes of service tokens.
 //
 // A Phone belongs to somebody who approves and is where prompts go. A Device is what
-// an approval let in: the television, the terminal, the backend's session. All tokens
-// of the standard faces hang on its row, so that ending it ends them.
+// an approval let in: the television, the terminal, the backend's session. All its
+// tokens hang on its row, so that ending it ends them wherever somebody asks.
 //
 // It holds plain values and the small read interfaces that a store offers. It
 // does no I/O, changes nothing and decides nothing: every write goes through
@@ -160,6 +160,8 @@ type Session struct {
 	Hash      []byte // SHA-256 of the cookie's 256-bit secret
 	UserID    string
 	PasskeyID string // signed in with
+	Name      string // of the browser, as far as it is known
+	Address   string // it was signed in from
 	CreatedAt time.Time
 	SeenAt    time.Time
 }
@@ -170,11 +172,14 @@ const SessionIdle = 30 * 24 * time.Hour
 // Live says whether the session may still be used at now.
 func (s Session) Live(now time.Time) bool { return now.Before(s.SeenAt.Add(SessionIdle)) }
 
-// Invitation lets one person enrol a first passkey on a phone. Its secret is
-// spent in the transaction that stores the passkey.
+// Invitation lets one person enrol a passkey on a phone: the first one, one more, or
+// one in the place of what was lost. Its secret is spent in the transaction that
+// stores the passkey.
 type Invitation struct {
 	Hash      []byte // SHA-256 of the link's 256-bit secret
 	UserID    string
+	PasskeyID string // of its user: who vouched, and must be active when it is used; "": an operator, a backend, a recovery code
+	Recovers  bool   // a recovery code was used up for it
 	CreatedAt time.Time
 	Expires   time.Time
 }

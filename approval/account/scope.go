@@ -31,6 +31,10 @@ const (
 // Scopes of nod's own, which the contract does not have.
 const (
 	PhonesRegister Scope = "phones.register" // the phones of the user a token names
+	DevicesList    Scope = "devices.list"
+	DevicesRevoke  Scope = "devices.revoke"
+	ReceiptsRead   Scope = "receipts.read"
+	WebhooksManage Scope = "webhooks.manage"
 )
 
 // Scopes lists every scope, in the contract's order, nod's own last.
@@ -40,7 +44,7 @@ var Scopes = []Scope{
 	CredentialsAdd, CredentialsForceAdd, CredentialsList, CredentialsRename, CredentialsRevoke, CredentialsAddRecovery,
 	UsersCreate, UsersRetrieve, UsersDelete, UsersActivate, UsersDeactivate,
 	TxCreate,
-	PhonesRegister,
+	PhonesRegister, DevicesList, DevicesRevoke, ReceiptsRead, WebhooksManage,
 }
 
 // Known says whether s is a scope nod has.

@@ -47,6 +47,8 @@ type Clients interface {
 type Sessions interface {
 	AddSession(ctx context.Context, s Session) error
 	Session(ctx context.Context, hash []byte) (Session, error)
+	// Sessions lists a user's, last seen first; the caller judges whether they live.
+	Sessions(ctx context.Context, userID string) ([]Session, error)
 	// TouchSession moves SeenAt forward.
 	TouchSession(ctx context.Context, hash []byte, seen time.Time) error
 	EndSession(ctx context.Context, hash []byte) error

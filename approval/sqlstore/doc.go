@@ -26,6 +26,16 @@
 // there already was applied, so the change is skipped. Events stay for good; an
 // Op without an Event is remembered for opLife, far longer than anybody retries.
 //
+// # Audit rows
+//
+// What writes beside Apply and changes a key, a setting or who is signed in writes
+// its audit row in the same transaction: ChangeSigningKeys, KeepSetting, KeepSealed,
+// PutSetting, EndSession. Without one are AddSession (the sign-in's change has it),
+// TouchSession, ceremonies, guess budgets, the states of outbox rows, and the purge
+// of what time has ended. Audit rows are never changed or purged; audit.go keeps the
+// chain over them, in tables of its own and in transactions that touch nothing else,
+// so that on PostgreSQL no decision is begun again because of a seal.
+//
 // # Several processes
 //
 // The command line opens the same file while the server runs: SQLite's locks

@@ -17,6 +17,8 @@ func (t *tx) effect(ctx context.Context, e approval.Effect, op string, i int) er
 		return t.deliver(ctx, fmt.Sprintf("%s/%d", op, i), e)
 	case approval.KeepReceipt:
 		return t.keepReceipt(ctx, e.Receipt)
+	case approval.NoteCollector:
+		return t.noteCollector(ctx, e)
 	case approval.CountPasskey:
 		return t.countPasskey(ctx, e)
 	case approval.AddPasskey:
@@ -63,21 +65,13 @@ func (t *tx) accountEffect(ctx context.Context, e approval.Effect) error {
 	case approval.RemoveClientKey:
 		return t.must(ctx, approval.ErrNotFound, `DELETE FROM client_keys WHERE id = $1 AND client_id = $2`, e.ID, e.ClientID)
 	default:
-		return fmt.Errorf("effect this store does not know: %w", approval.ErrInvalid)
+		return t.hookEffect(ctx, e)
 	}
 }
 
 func (t *tx) spend(ctx context.Context, e approval.Spend) error {
 	const query = `INSERT INTO spent (box, key, ends_at) VALUES ($1, $2, $3) ON CONFLICT (box, key) DO NOTHING`
 	return t.must(ctx, approval.ErrReplayed, query, string(e.Box), e.Key, micros(e.Until))
-}
-
-func (t *tx) keepReceipt(ctx context.Context, r approval.Receipt) error {
-	const query = `INSERT INTO receipts (request_id, user_id, passkey_id, public_key, random, record,
-			authenticator_data, client_data, signature)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (request_id) DO NOTHING`
-	return t.must(ctx, approval.ErrExists, query, r.RequestID, r.UserID, r.PasskeyID, blob(r.PublicKey), blob(r.Random),
-		blob(r.Record), blob(r.AuthenticatorData), blob(r.ClientData), blob(r.Signature))
 }
 
 func (t *tx) countPasskey(ctx context.Context, e approval.CountPasskey) error {
@@ -145,8 +139,8 @@ func (t *tx) addUser(ctx context.Context, u account.User) error {
 }
 
 func (t *tx) addInvitation(ctx context.Context, i account.Invitation) error {
-	const query = `INSERT INTO invitations (` + invitationColumns + `) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING`
-	return t.must(ctx, approval.ErrExists, query, i.Hash, i.UserID, micros(i.CreatedAt), micros(i.Expires))
+	const query = `INSERT INTO invitations (` + invitationColumns + `) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO NOTHING`
+	return t.must(ctx, approval.ErrExists, query, i.Hash, i.UserID, i.PasskeyID, i.Recovers, micros(i.CreatedAt), micros(i.Expires))
 }
 
 func (t *tx) spendInvitation(ctx context.Context, e approval.SpendInvitation) error {

@@ -23,6 +23,8 @@ type engine interface {
 	// clock asks, when that was too long ago.
 	now() time.Time
 	clock(ctx context.Context) (time.Time, error)
+	// settled is up to which sequence number rows are final at that time.
+	settled(now time.Time) int64
 	// broken says that the last write failed, and only another one can tell whether
 	// that is over.
 	broken() bool

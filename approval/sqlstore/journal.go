@@ -19,18 +19,3 @@ func scanEvent(from row) (e approval.Event, err error) {
 		&e.Address, &e.Detail, instant{&e.At})
 	return e, err
 }
-
-// Receipt reads the evidence of an approval; approval.ErrNotFound when none was
-// kept.
-func (s *Store) Receipt(ctx context.Context, requestID string) (approval.Receipt, error) {
-	const query = `SELECT request_id, user_id, passkey_id, public_key, random, record, authenticator_data, client_data, signature
-		FROM receipts WHERE request_id = $1`
-	r, err := one(ctx, s.reads, scanReceipt, query, requestID)
-	return r, fault("find receipt", err)
-}
-
-func scanReceipt(from row) (r approval.Receipt, err error) {
-	err = from.Scan(&r.RequestID, &r.UserID, &r.PasskeyID, &r.PublicKey, &r.Random, &r.Record,
-		&r.AuthenticatorData, &r.ClientData, &r.Signature)
-	return r, err
-}

@@ -33,6 +33,8 @@ var _ interface {
 	account.Clients
 	account.Sessions
 	account.Invitations
+	approval.Hooks
+	approval.HookQueue
 } = (*Store)(nil)
 
 // Option changes how a store is opened.
@@ -112,7 +114,7 @@ func (s *Store) WatchForeign(ctx context.Context, changed func()) error {
 // that it recovers together with the disk.
 func (s *Store) Ping(ctx context.Context) error {
 	if s.broken() {
-		if err := s.PutSetting(ctx, "probe", s.now().Format(time.RFC3339)); err != nil {
+		if err := s.TryWriting(ctx); err != nil {
 			return err
 		}
 	}

@@ -54,9 +54,10 @@ func scanMessage(from row) (m approval.Message, err error) {
 
 // Settle implements approval.Outbox.
 func (s *Store) Settle(ctx context.Context, m approval.Message, o approval.Outcome) error {
-	const query = `UPDATE outbox SET state = $1, next_at = $2, body = COALESCE($3, body), note = $4 WHERE id = $5 AND attempt = $6`
+	const query = `UPDATE outbox SET state = $1, next_at = $2, body = COALESCE($3, body), note = $4, settled_at = $5
+		WHERE id = $6 AND attempt = $7`
 	return s.write(ctx, "settle message", func(ctx context.Context, t *tx) error {
-		return t.must(ctx, approval.ErrConflict, query, string(o.State), micros(o.Next), blob(o.Body), o.Note, m.ID, m.Attempt)
+		return t.must(ctx, approval.ErrConflict, query, string(o.State), micros(o.Next), blob(o.Body), o.Note, micros(t.now), m.ID, m.Attempt)
 	})
 }
 

@@ -29,6 +29,9 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 		WHERE state IN ('denied', 'canceled', 'expired', 'lapsed', 'redeemed') AND expires < $1 AND grant_expires < $1 LIMIT $2)`
 	now := s.now()
 	total, err := s.purge(ctx, requests, before)
+	if err == nil {
+		err = s.giveUpHooks(ctx, now)
+	}
 	for _, p := range []struct {
 		query string
 		ended time.Time
@@ -38,7 +41,8 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 		{`DELETE FROM budgets WHERE key IN (SELECT key FROM budgets WHERE ends_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM ceremonies WHERE id IN (SELECT id FROM ceremonies WHERE expires <= $1 LIMIT $2)`, now},
 		{`DELETE FROM invitations WHERE hash IN (SELECT hash FROM invitations WHERE expires <= $1 LIMIT $2)`, now},
-		{`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE ends_at > 0 AND ends_at <= $1 LIMIT $2)`, before},
+		{`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE topic <> 'webhook' AND ends_at > 0 AND ends_at <= $1 LIMIT $2)`, before},
+		{`DELETE FROM outbox WHERE id IN (` + endedHooks + `)`, now.Add(-keepHookRows)},
 		{`DELETE FROM promptings WHERE key IN (SELECT key FROM promptings WHERE ends_at <= $1 LIMIT $2)`, now},
 		{`DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE expires <= $1 LIMIT $2)`, before},
 		{`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE seen_at <= $1 LIMIT $2)`, now.Add(-account.SessionIdle)},

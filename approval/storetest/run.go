@@ -20,8 +20,11 @@ type Truth interface {
 	approval.Store
 	approval.Upkeep
 	approval.Journal
+	approval.Receipts
 	approval.Ceremonies
 	approval.Outbox
+	approval.Hooks
+	approval.HookQueue
 	account.Namespaces
 	account.Users
 	account.Passkeys
@@ -30,6 +33,7 @@ type Truth interface {
 	account.Sessions
 	account.Invitations
 	account.Devices
+	account.Recoveries
 }
 
 // Backend is one fresh, empty store.
@@ -46,8 +50,8 @@ type Backend struct {
 // Run checks a backend; open gives each case its own.
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for _, group := range [][]test{
-		requestTests, opTests, atomicTests, needsTests, effectTests, accountTests, raceTests, guessTests,
-		outboxTests, phoneTests, promptingTests, deviceTests, upkeepTests, crashTests,
+		requestTests, opTests, atomicTests, needsTests, effectTests, accountTests, raceTests, guessTests, recoveryTests,
+		receiptTests, outboxTests, phoneTests, promptingTests, deviceTests, revokeTests, hookTests, upkeepTests, crashTests,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, open(t))) })

@@ -103,14 +103,17 @@ func (w *world) newOAuthClient() account.Client {
 	return c
 }
 
-// newDevice is one that the world's user let in, good for a month.
+// newDevice is one that the world's user let in, good for two months: longer than it
+// is kept after it was last seen.
 func (w *world) newDevice() account.Device {
 	now := w.now()
 	return account.Device{
 		ID: id(), Version: 1, NamespaceID: w.namespace.ID, ClientID: w.client.ID, UserID: w.user.ID, RequestID: id(), PasskeyID: w.passkey.ID,
 		Username: w.user.Username, Name: "TV “Küche”", Place: "Berlin, Germany", Address: "2001:db8::1", Scopes: []string{"openid", "offline_access"},
+		App: w.client.Name, Kind: account.DeviceScreen, Agent: "Mozilla/5.0", CollectedFrom: "192.0.2.8",
+		ApprovedBy: "passkey", ApprovedWith: w.passkey.Name, ApprovedVia: "scanned",
 		Details: []byte(`[{"type":"pay","to":"<Bob> & co"}]`), JKT: "thumbprint", AMR: []string{"pop", "user"}, ACR: "phr",
-		AuthTime: now, CreatedAt: now, SeenAt: now, Expires: now.AddDate(0, 1, 0), Generation: 1,
+		AuthTime: now, CreatedAt: now, SeenAt: now, Expires: now.Add(2 * account.KeepDevice), Generation: 1,
 	}
 }
 

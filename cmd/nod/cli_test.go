@@ -90,6 +90,9 @@ func TestReachable_asks_the_loopback_address_for_all(t *testing.T) {
 func TestHelp_is_complete(t *testing.T) {
 	commands := append(newRoot().Commands(), newClient().Commands()...)
 	commands = append(append(commands, newUser().Commands()...), newPush().Commands()...)
+	commands = append(commands, newReceipt().Commands()...)
+	commands = append(commands, newAudit().Commands()...)
+	commands = append(commands, newWebhook().Commands()...)
 	for _, c := range commands {
 		if c.Short == "" || c.Long == "" {
 			t.Errorf("%s has no help worth reading", c.CommandPath())

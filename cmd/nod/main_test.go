@@ -28,6 +28,7 @@ func TestTranscripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mode": scriptMode, "keep": scriptKeep, "serve": scriptServe, "receive": scriptReceive, "published": scriptPublished,
+			"sealed": scriptSealed, "sql": scriptSQL, "forge": scriptForge,
 		},
 	})
 }

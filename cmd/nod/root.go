@@ -22,7 +22,7 @@ Start a server, register your application, and invite somebody:
   nod client create --name "Acme TV" --type management --scope codes.generate,codes.authorize
   nod user create --username zoe
   nod user invite --username zoe`,
-		newDemo(), newServe(), newLogin(), newClient(), newUser(), newPush(), newKeys(), newBackup(), newRestore(), newDoctor(), newHealthcheck(), newVersion())
+		newDemo(), newServe(), newLogin(), newClient(), newUser(), newPush(), newWebhook(), newKeys(), newAudit(), newReceipt(), newBackup(), newRestore(), newDoctor(), newHealthcheck(), newVersion())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(explainFlag)

@@ -157,7 +157,7 @@ func (f *FCM) checkAssertion(assertion, audience string, now time.Time) error {
 		Scope string `json:"scope"`
 	}
 	if err := signed.Claims(f.publicKey(), &claims); err != nil {
-		return errors.New("Invalid JWT Signature.") //nolint:revive // Google's own words
+		return errors.New("Invalid JWT Signature.") //nolint:revive,staticcheck // Google's own words
 	}
 	switch {
 	case claims.Issuer != account:

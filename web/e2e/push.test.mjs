@@ -245,6 +245,7 @@ describe('a notice', () => {
   it('says that another phone\'s passkey was copied, and was stopped', async () => {
     const { phone, push } = await toldPhone();
     const other = untilTheEnd(await phone.another(chrome));
+    assert.equal(JSON.parse((await push.take()).text).notice, 'passkey_added');
     const thief = untilTheEnd(await Phone.open(chrome));
     await thief.copyPasskeys(other);
     await thief.open('/');

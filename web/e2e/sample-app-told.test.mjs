@@ -26,6 +26,7 @@ before(async () => {
   phone.username = 'ada';
   await push.turnOn();
   second = await phone.another(chrome);
+  await push.take(); // which says that there is another passkey now
 });
 after(() => chrome?.close());
 afterEach(() => television.close());

@@ -97,6 +97,20 @@ describe('the television', () => {
     assertNoProblems(logged);
   });
 
+  it('is signed out from the phone', async () => {
+    await phone.review(await television.approvalURL());
+    await phone.approve();
+    await television.signedIn('ada');
+    await phone.open('/devices');
+    const line = phone.page.getByRole('listitem').filter({ has: phone.page.getByRole('heading', { name: 'Living-room TV' }) }).first();
+    await line.locator('summary').click();
+    await line.getByRole('button', { name: 'Sign out Living-room TV' }).click();
+    await television.page.getByText('This television was signed out from your phone.').waitFor();
+    await television.shows(waiting);
+    await television.inspect('acme-signed-out', { expected: logged });
+    assertNoProblems(logged);
+  });
+
   it('signs out', async () => {
     await phone.review(await television.approvalURL());
     await phone.approve();

@@ -31,7 +31,7 @@ func startSample(t *testing.T, s *server, rotate bool) string {
 		PrivateKey string `json:"private_key"`
 	}
 	var backend, page created
-	s.cli(t, &backend, "client", "create", "--name", "Acme TV", "--type", "management", "--scope", "codes.generate")
+	s.cli(t, &backend, "client", "create", "--name", "Acme TV", "--type", "management", "--scope", "codes.generate,devices.list")
 	s.cli(t, &page, "client", "create", "--name", "Acme TV", "--type", "directweb", "--origin", origin,
 		fmt.Sprintf("--rotate-qr=%t", rotate))
 	key, err := token.ParsePrivateKey([]byte(backend.PrivateKey))

@@ -15,8 +15,14 @@ const sentences = {
   test: 'This is a test. This phone can be reached.',
   code_authorized: 'A device may be let in with a code made for you. Open to see.',
   passkey_suspended: 'A passkey of yours was stopped. Open to see why.',
+  passkey_added: 'A passkey was added to your account. Open to see.',
+  recovery_codes_made: 'New recovery codes were made for you. Open to see.',
+  recovery_code_used: 'A recovery code was used and you were signed out everywhere. Open to see.',
   other: 'Something happened. Open to see what.',
 };
+
+/** What is told without being asked: each leads to the activity page. */
+const notices = new Set(['code_authorized', 'passkey_suspended', 'passkey_added', 'recovery_codes_made', 'recovery_code_used']);
 
 /** Where notifications lead, and nowhere else. */
 const paths = /^\/(?:a\/[A-Za-z0-9_-]{20,80}|activity|notifications)?$/;
@@ -132,7 +138,7 @@ function describe({ type, id, notice }) {
   if (type === 'prompt' && typeof id === 'string' && paths.test(path)) {
     return { sentence: sentences.prompt, path, tag: `prompt/${id}`, isPrompt: true };
   }
-  if (type === 'notice' && (notice === 'code_authorized' || notice === 'passkey_suspended')) {
+  if (type === 'notice' && notices.has(notice)) {
     return { sentence: sentences[notice], path: '/activity', tag: `notice/${notice}`, isPrompt: false };
   }
   if (type === 'test') return { sentence: sentences.test, path: '/notifications', tag: 'test', isPrompt: false };

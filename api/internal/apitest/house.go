@@ -20,6 +20,7 @@ import (
 	"github.com/nod-auth/nod/api/token"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/storetest"
 	"github.com/nod-auth/nod/web"
 	"github.com/nod-auth/nod/webauthn"
 )
@@ -30,6 +31,8 @@ type Store interface {
 	approval.Upkeep
 	approval.Ceremonies
 	approval.Outbox
+	approval.Hooks
+	account.Recoveries
 	api.Accounts
 }
 
@@ -66,7 +69,7 @@ func Open(t testing.TB, s Store, change ...func(*Setup)) *House {
 
 	setup := Setup{
 		API:  api.Config{PublicURL: h.URL, RPID: public.Hostname(), Push: h.Push, Log: slog.New(slog.NewTextHandler(h.Log, nil))},
-		Core: approval.Config{Store: s, Upkeep: s, Reach: h.Reach, Outbox: s},
+		Core: approval.Config{Store: audited{s}, Upkeep: s, Reach: h.Reach, Outbox: s, Hooks: s, Receivers: h.Reach},
 	}
 	for _, f := range change {
 		f(&setup)
@@ -79,6 +82,18 @@ func Open(t testing.TB, s Store, change ...func(*Setup)) *House {
 		h.Server.Close()
 	})
 	return h
+}
+
+// audited is a store that takes no change which lacks its audit row.
+type audited struct{ approval.Store }
+
+func (s audited) Apply(ctx context.Context, changes ...approval.Change) error {
+	for _, c := range changes {
+		if err := storetest.Unaudited(c); err != nil {
+			panic(err) // whoever made the change
+		}
+	}
+	return s.Store.Apply(ctx, changes...)
 }
 
 func (h *House) build(setup Setup) {

@@ -53,6 +53,19 @@ func (r *Reach) Seal(phoneID string, target account.Secret) ([]byte, error) {
 	return []byte(phoneID + " " + target.Reveal()), nil
 }
 
+// CheckHook implements approval.Receivers: it takes what is https.
+func (r *Reach) CheckHook(url string) error {
+	if !strings.HasPrefix(url, "https://") {
+		return &approval.InvalidError{Field: "url", Reason: "must be an https address"}
+	}
+	return nil
+}
+
+// SealHook implements approval.Receivers. It hides nothing.
+func (r *Reach) SealHook(webhookID string, secret account.Secret) ([]byte, error) {
+	return []byte(webhookID + " " + secret.Reveal()), nil
+}
+
 // Push stands in for the part of package push that the phone's face knows. It
 // answers tests with what Answer was told.
 type Push struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/nod-auth/nod/api"
+	"github.com/nod-auth/nod/approval/audit"
 	"github.com/nod-auth/nod/web"
 	"github.com/nod-auth/nod/webauthn"
 )
@@ -19,6 +20,7 @@ const authenticatorName = "nod"
 
 // assemble connects the parts; nothing runs yet.
 func (s *Server) assemble(ctx context.Context) error {
+	s.sealer = audit.NewSealer(s.Store, s.auditKey(), s.log)
 	metrics := s.registry()
 	if s.Config.GeoIP != "" {
 		if err := s.places.open(s.Config.GeoIP); err != nil {
@@ -97,6 +99,12 @@ func (s *Server) registry() *prometheus.Registry {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "nod_store_reads_total", Help: "Reads that this node asked of its database; those within a write do not count.",
 		}, func() float64 { return float64(s.Store.Reads()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "nod_audit_unsealed", Help: "Audit rows, of all nodes, that have no place in the chain yet; the same on every node.",
+		}, func() float64 { return float64(s.sealer.Unsealed()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "nod_audit_sealed_total", Help: "Audit rows that this node gave a place in the chain.",
+		}, func() float64 { return float64(s.sealer.Sealed()) }),
 	)
 	return r
 }

@@ -74,7 +74,7 @@ func (c *Core) fill(ctx context.Context) (err error) {
 		return err
 	}
 	c.Service, err = approval.New(approval.Config{
-		Store: c.Store, Upkeep: c.Store, Codes: codes, KeyID: c.Ring.Current,
+		Store: c.Store, Upkeep: c.Store, Codes: codes, KeyID: c.Ring.Current, Hooks: c.Store,
 		Lives: map[approval.CodeKind]time.Duration{
 			approval.Short: c.Config.ShortLife, approval.Long: c.Config.LongLife, approval.Phrase: c.Config.PhraseLife,
 		},

@@ -42,6 +42,8 @@ const (
 	// forPush seals where phones and servers are reached, and finds a phone by it
 	// (push.Config.Key).
 	forPush purpose = "nod/push/v1"
+	// forAudit authenticates where the chain over the audit rows ends (audit.Key).
+	forAudit purpose = "nod/audit/v1"
 	// forDPoPNonces makes the nonces of DPoP proofs (api.Config.NonceKey).
 	forDPoPNonces purpose = "nod/dpop-nonces/v1"
 )

@@ -76,12 +76,16 @@ func (s *Server) leave() error {
 }
 
 // parts says how the parts are that requests can be served without, by their names:
-// nil for one that is well.
+// nil for one that is well. The audit is one while it is stuck.
 func (s *Server) parts() map[string]error {
-	if s.bus == nil {
-		return nil
+	parts := make(map[string]error)
+	if s.bus != nil {
+		parts["redis"] = s.bus.Health()
 	}
-	return map[string]error{"redis": s.bus.Health()}
+	if stuck := s.sealer.Stuck(); stuck != nil {
+		parts["audit"] = stuck
+	}
+	return parts
 }
 
 var _ approval.Signals = (*redisbus.Bus)(nil)

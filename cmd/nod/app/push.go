@@ -43,7 +43,7 @@ func (c *Core) OpenPush(ctx context.Context, log *slog.Logger, metrics prometheu
 	if err != nil {
 		return err
 	}
-	c.Service.Reach, c.Service.Outbox = c.Push, c.Store
+	c.Service.Reach, c.Service.Outbox, c.Service.Receivers = c.Push, c.Store, c.Push.Hooks()
 	return nil
 }
 

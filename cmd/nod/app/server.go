@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/audit"
 	"github.com/nod-auth/nod/approval/redisbus"
 	"github.com/nod-auth/nod/approval/sqlstore"
 	"github.com/nod-auth/nod/cmd/nod/config"
@@ -47,6 +48,7 @@ type Server struct {
 	pacer    approval.Pacer
 	bus      *redisbus.Bus // nil without Redis
 	seat     *sqlstore.Seat
+	sealer   *audit.Sealer
 	stopping atomic.Bool
 }
 
@@ -142,6 +144,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.Service.Run(parts) })
 	group.Go(func() error { return s.seat.Run(parts) })
 	group.Go(func() error { return s.TendKeys(parts, s.log) })
+	group.Go(func() error { return s.sealer.Run(parts) })
 	group.Go(func() error { return s.Store.WatchForeign(parts, s.Service.Hub.Resync) })
 	group.Go(func() error { return s.Push.Run(parts, s.Directory) })
 	group.Go(func() error { return serve(s.server, s.public) })

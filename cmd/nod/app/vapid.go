@@ -52,7 +52,7 @@ func (c *Core) makeVAPID(ctx context.Context, seal *subtle.XChaCha20Poly1305) (k
 	if err != nil {
 		return "", err
 	}
-	return c.Store.KeepSetting(ctx, settingVAPID, base64.StdEncoding.EncodeToString(sealed))
+	return c.Store.KeepSealed(ctx, settingVAPID, base64.StdEncoding.EncodeToString(sealed))
 }
 
 func openVAPID(seal *subtle.XChaCha20Poly1305, kept string) (push.VAPID, error) {

@@ -166,7 +166,7 @@ func (h *household) furnish(ctx context.Context) error {
 		return err
 	}
 	backend, err := people.CreateClient(ctx, approval.NewClient{Public: public, Client: account.Client{
-		NamespaceID: ns.ID, Name: "Acme TV", Type: account.ClientManagement, Scopes: []account.Scope{account.CodesGenerate},
+		NamespaceID: ns.ID, Name: "Acme TV", Type: account.ClientManagement, Scopes: []account.Scope{account.CodesGenerate, account.DevicesList},
 	}})
 	if err != nil {
 		return err

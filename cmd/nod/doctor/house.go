@@ -28,9 +28,6 @@ const (
 	aboutPush     = "push"
 )
 
-// settingChecked is written to learn that the database can be.
-const settingChecked = "doctor_checked_at"
-
 // database opens the database with the master key, and writes to it.
 func (x *exam) database(ctx context.Context) {
 	data := x.Config.DatabaseName()
@@ -49,7 +46,7 @@ func (x *exam) database(ctx context.Context) {
 		return
 	}
 	x.core = core
-	if err := core.Store.PutSetting(ctx, settingChecked, time.Now().UTC().Format(time.RFC3339)); err != nil {
+	if err := core.Store.TryWriting(ctx); err != nil {
 		x.find(Wrong, aboutDatabase, "it opens, but cannot be written: "+sentence(err),
 			"Check that its disk is not full, and that a file belongs to this user.")
 	} else {

@@ -16,7 +16,7 @@ import (
 
 const (
 	purpose = "temporary_authentication"
-	scopes  = "users.create,users.activate,users.deactivate,codes.generate,codes.authorize,codes.invalidate"
+	scopes  = "users.create,users.activate,users.deactivate,codes.generate,codes.authorize,codes.invalidate,devices.list,devices.revoke"
 
 	// callWithin is how long a call may take that is not held: longer than a node
 	// tries (5 s), shorter than a client would stay.
@@ -69,6 +69,10 @@ type reply struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	JWT       string    `json:"jwt"`
 	ID        string    `json:"id"`
+	Devices   []struct {
+		ID     string `json:"id"`
+		Active bool   `json:"active"`
+	} `json:"devices"`
 }
 
 func (r reply) String() string {

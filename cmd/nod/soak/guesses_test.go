@@ -31,10 +31,10 @@ func TestGuesses_judged_are_exactly_the_limit(t *testing.T) {
 			for i := next.Add(1); i <= int64(guesses); i = next.Add(1) {
 				guess := collecting(user, fmt.Sprintf("%06d", i), fmt.Sprintf("192.0.2.%d", i%250), false)
 				guess.body["authentication_code"] = map[string]any{"code": fmt.Sprintf("%06d", i), "type": "short"}
-				switch got := c.api.do(t.Context(), c.nodes[i%3].reached, guess); {
-				case got.status == http.StatusNotFound:
+				switch got := c.api.do(t.Context(), c.nodes[i%3].reached, guess); got.status {
+				case http.StatusNotFound:
 					judged.Add(1)
-				case got.status == http.StatusTooManyRequests:
+				case http.StatusTooManyRequests:
 					refused.Add(1)
 				default:
 					if strange.Add(1) < 5 {

@@ -155,6 +155,7 @@ func TestCluster_under_a_nemesis(t *testing.T) {
 	for _, f := range faults[:min(len(faults), 20)] {
 		t.Error(f)
 	}
+	c.sealed(t)
 	s.report(t, len(faults))
 }
 

@@ -85,6 +85,28 @@ func (r *record) fill(decision, given string) error {
 	return json.Unmarshal([]byte(given), r.grant)
 }
 
+// sealed judges the audit chain (I18): every audit row that was ever committed gets
+// its place, whatever was killed meanwhile, and the chain is whole. A row that a
+// transaction in flight kept back for long is found a minute later.
+func (c *cluster) sealed(t *testing.T) {
+	t.Helper()
+	var rows int64
+	if err := c.database(t).QueryRowContext(t.Context(), `SELECT COUNT(*) FROM events`).Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	took := eventually(t, 2*time.Minute, "all audit rows are sealed", func() error {
+		var v struct {
+			Sealed, Unsealed, Late int64
+			Whole                  bool
+		}
+		if c.cli(&v, "audit", "verify"); !v.Whole || v.Unsealed > 0 || v.Sealed < rows {
+			return fmt.Errorf("audit verify says %+v of %d rows", v, rows)
+		}
+		return nil
+	})
+	t.Logf("%d audit rows sealed, the last %s after the load", rows, took.Round(time.Second))
+}
+
 func (c *cluster) database(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("pgx", c.store)

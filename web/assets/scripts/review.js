@@ -194,7 +194,9 @@ form.addEventListener('submit', (event) => {
   once(approve, approveNow);
 });
 
-decline.form?.addEventListener('submit', () => { closed = true; });
+for (const plain of decision.querySelectorAll('form[method="post"]')) {
+  plain.addEventListener('submit', () => { closed = true; });
+}
 
 if (supported) {
   approve.disabled = false;

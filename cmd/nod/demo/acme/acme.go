@@ -14,7 +14,6 @@ package acme
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -69,7 +68,7 @@ type App struct {
 	Config
 	page     *template.Template
 	mu       sync.Mutex
-	sessions map[string]string // cookie value to user name
+	sessions map[string]*session // by cookie value
 }
 
 //go:embed page.html acme.css acme.js
@@ -84,7 +83,7 @@ func New(c Config) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("acme page: %w", err)
 	}
-	return &App{Config: c, page: page, sessions: make(map[string]string)}, nil
+	return &App{Config: c, page: page, sessions: make(map[string]*session)}, nil
 }
 
 // Handler serves the page and what it calls.
@@ -96,6 +95,7 @@ func (a *App) Handler() http.Handler {
 	mux.HandleFunc("GET /qr.svg", a.qr)
 	mux.HandleFunc("POST /start", a.start)
 	mux.HandleFunc("POST /session", a.signIn)
+	mux.HandleFunc("GET /session", a.signedIn)
 	mux.HandleFunc("POST /signout", a.signOut)
 	return http.NewCrossOriginProtection().Handler(a.headers(mux))
 }
@@ -114,12 +114,16 @@ func (a *App) headers(next http.Handler) http.Handler {
 
 func (a *App) screen(w http.ResponseWriter, r *http.Request) {
 	var out bytes.Buffer
-	err := a.page.Execute(&out, map[string]string{
-		"Nod": a.NodURL, "Client": a.WebClient, "Username": a.Username, "SignedIn": a.user(r),
+	user, ended := a.user(r)
+	err := a.page.Execute(&out, map[string]any{
+		"Nod": a.NodURL, "Client": a.WebClient, "Username": a.Username, "SignedIn": user, "Ended": ended,
 	})
 	if err != nil {
 		http.Error(w, "The page could not be drawn.", http.StatusInternalServerError)
 		return
+	}
+	if ended {
+		a.forget(w, r)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(out.Bytes()) // a browser that left
@@ -194,52 +198,6 @@ func (a *App) Generate(ctx context.Context, remote, userAgent string) (Code, tim
 		a.Started(c)
 	}
 	return c, got.ExpiresAt, nil
-}
-
-// signIn takes the token the page waited for and believes nothing of it before
-// it is verified.
-func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		JWT string `json:"jwt"`
-	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<10)).Decode(&in); err != nil {
-		http.Error(w, "That is not a token.", http.StatusBadRequest)
-		return
-	}
-	claims, err := a.Verify(r.Context(), in.JWT)
-	if err != nil {
-		http.Error(w, "That token is not valid here.", http.StatusUnauthorized)
-		return
-	}
-	name, _ := claims["udata"].(string)
-	secret := rand.Text()
-	a.mu.Lock()
-	a.sessions[secret] = name
-	a.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{Name: "acme", Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
-	if a.SignedIn != nil {
-		a.SignedIn(claims)
-	}
-	answer(w, map[string]any{"username": name})
-}
-
-func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
-	if c, err := r.Cookie("acme"); err == nil {
-		a.mu.Lock()
-		delete(a.sessions, c.Value)
-		a.mu.Unlock()
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func (a *App) user(r *http.Request) string {
-	c, err := r.Cookie("acme")
-	if err != nil {
-		return ""
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.sessions[c.Value]
 }
 
 // Verify checks a token of nod's as RFC 8725 asks: one algorithm, the published

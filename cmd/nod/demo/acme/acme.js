@@ -16,6 +16,7 @@
   var HOLD_MS = 130000;       // nod answers a wait within 120 s
   var STATE_MS = 35000;       // and a state within 25 s
   var ASK_PUSH = 8;           // how often, a second apart, it is asked whether a message has left
+  var STANDS_MS = 3000;       // how often a television that is signed in asks whether it still is
   var READ_MS = 700;          // long enough to read as whom one was let in
   var PUSHED = {
     queued: 'A message to your phone is on its way.',
@@ -205,8 +206,18 @@
     ticking = setInterval(show, 1000);
   }
 
+  // stands asks whether nobody has signed this television out. What it cannot
+  // ask changes nothing.
+  function stands() {
+    call('GET', '/session', {}, null, 15000, function (status) {
+      if (status === 401) { location.reload(); } else { setTimeout(stands, STANDS_MS); }
+    });
+  }
+
   if (el('again')) {
     el('again').onclick = start;
     start();
+  } else {
+    setTimeout(stands, STANDS_MS);
   }
 })();

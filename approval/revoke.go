@@ -1,0 +1,263 @@
+package approval
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nod-auth/nod/approval/account"
+)
+
+// EventSessionEnded is a browser session that its owner ended from another one. Detail
+// is the browser's name, or "all others".
+const EventSessionEnded EventName = "session.ended"
+
+// The effects that sign somebody out.
+type (
+	// RevokeDevice ends a device whatever its version is: a refresh that is under way
+	// loses. The first to end it is who ended it, except that what was only lost
+	// (ByLost) can still be ended for good. With Must it is ErrConflict when it had
+	// ended, or is gone; else that is no error.
+	RevokeDevice struct {
+		Device account.Device // as it was read; nothing but its ID decides
+		By     By
+		Must   bool
+	}
+	// EndSession ends one browser session of a user, ErrNotFound when there is none.
+	// EndOtherSessions ends all but one; that one need not be there.
+	EndSession struct {
+		UserID string
+		Hash   []byte
+	}
+	EndOtherSessions struct {
+		UserID string
+		Except []byte
+	}
+)
+
+func (RevokeDevice) effect()     {}
+func (EndSession) effect()       {}
+func (EndOtherSessions) effect() {}
+
+// Revoker is who ends something, and where from.
+type Revoker struct {
+	By      By
+	Address string // "" where nobody knows
+}
+
+// ended says whether nothing can come of the device any more.
+func ended(d account.Device) bool {
+	return !d.RevokedAt.IsZero() && d.RevokedBy != string(ByLost)
+}
+
+// revoking ends a device that was just read.
+func revoking(d account.Device, by Revoker) Change {
+	return Change{
+		Op: NewOp(),
+		Event: Event{
+			Name: EventDeviceRevoked, NamespaceID: d.NamespaceID, RequestID: d.RequestID,
+			UserID: d.UserID, ClientID: d.ClientID, PasskeyID: d.PasskeyID, Address: by.Address,
+			Detail: strings.TrimSpace(string(by.By) + " " + d.Name),
+		},
+		Effects: []Effect{RevokeDevice{Device: d, By: by.By, Must: true}},
+	}
+}
+
+// RevokeDevice ends what an approval signed in, with all its tokens, and nothing
+// can be collected in its place. One that ended already, or that there is not, is no
+// error.
+func (s *Service) RevokeDevice(ctx context.Context, id string, by By) error {
+	d, err := s.Store.Device(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && ended(d):
+		return nil
+	case err == nil:
+		err = s.apply(ctx, revoking(d, Revoker{By: by}))
+	}
+	if err != nil && !errors.Is(err, ErrConflict) { // then somebody was faster
+		return fmt.Errorf("revoke device: %w", err)
+	}
+	return nil
+}
+
+// Devices lists what is signed in as a user, newest first, ended ones included for as
+// long as they are kept (account.Device.KeepUntil).
+func (d *Directory) Devices(ctx context.Context, u account.User) ([]account.Device, error) {
+	found, err := d.read.Devices(ctx, u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	return found, nil
+}
+
+// RevokeDevices ends those of a user's devices that are named, and returns how many it
+// ended. ErrNotFound, and then none is, when one of them is not the user's; one that
+// ended before is no error. With happens in the transaction of the first.
+func (d *Directory) RevokeDevices(ctx context.Context, u account.User, ids []string, by Revoker, with ...Effect) (int, error) {
+	all, err := d.Devices(ctx, u)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(all, func(dev account.Device) bool { return dev.ID == id }) {
+			return 0, fmt.Errorf("revoke device: %w", ErrNotFound)
+		}
+	}
+	return d.signOut(ctx, u, by, signOut{ids: ids, with: with})
+}
+
+// RevokeAllDevices ends all of a user's devices, and what was approved and nobody has
+// collected yet. What is signed in afterwards stays, and so do consents to
+// transactions, which sign nobody in. It returns how many devices it ended.
+func (d *Directory) RevokeAllDevices(ctx context.Context, u account.User, by Revoker, with ...Effect) (int, error) {
+	return d.signOut(ctx, u, by, signOut{all: true, with: with})
+}
+
+// SignOutEverywhere is RevokeAllDevices, and ends every browser session of the user
+// but the one whose hash is kept.
+func (d *Directory) SignOutEverywhere(ctx context.Context, u account.User, by Revoker, keep []byte) (int, error) {
+	ev := userEvent(EventSessionEnded, u)
+	ev.Address, ev.Detail = by.Address, "all others"
+	out := Change{Op: NewOp(), Event: ev, Effects: []Effect{EndOtherSessions{u.ID, keep}}}
+	if err := d.service.apply(ctx, out); err != nil {
+		return 0, fmt.Errorf("sign out everywhere: %w", heard(err))
+	}
+	return d.RevokeAllDevices(ctx, u, by)
+}
+
+// EndSession ends one browser session of a user. ErrNotFound when it is not theirs, or
+// has ended.
+func (d *Directory) EndSession(ctx context.Context, u account.User, v account.Session, by Revoker) error {
+	ev := userEvent(EventSessionEnded, u)
+	ev.Address, ev.Detail, ev.PasskeyID = by.Address, v.Name, v.PasskeyID
+	return d.apply(ctx, "end session", ev, EndSession{u.ID, v.Hash})
+}
+
+// signOut says what of a user's ends.
+type signOut struct {
+	all  bool
+	ids  []string // unless all
+	with []Effect
+}
+
+// signOut ends in steps of a batch, each judged again when something of it moved
+// meanwhile, until nothing is left of what was there when it began.
+func (d *Directory) signOut(ctx context.Context, u account.User, by Revoker, what signOut) (revoked int, err error) {
+	began, err := d.service.Store.Now(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("sign out: %w", err)
+	}
+	for range maxConflicts {
+		changes, devices, err := d.toEnd(ctx, u, by, what, began)
+		if err == nil && len(changes) == 0 {
+			return revoked, nil
+		}
+		if err == nil {
+			err = d.service.apply(ctx, changes...)
+		}
+		switch {
+		case err == nil:
+			revoked += devices
+			what.with = nil
+		case !errors.Is(err, ErrConflict):
+			return revoked, fmt.Errorf("sign out: %w", err)
+		}
+	}
+	return revoked, fmt.Errorf("sign out: %w", ErrUnavailable)
+}
+
+// toEnd composes the next step.
+func (d *Directory) toEnd(ctx context.Context, u account.User, by Revoker, what signOut, began time.Time) (changes []Change, devices int, err error) {
+	if len(what.with) > 0 {
+		changes = append(changes, Change{Op: NewOp(), Effects: what.with})
+	}
+	found, err := d.read.Devices(ctx, u.ID)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, dev := range found {
+		if !ended(dev) && !dev.CreatedAt.After(began) && (what.all || slices.Contains(what.ids, dev.ID)) && devices < batch {
+			changes = append(changes, revoking(dev, by))
+			devices++
+		}
+	}
+	if !what.all {
+		return changes, devices, nil
+	}
+	f := Filter{NamespaceID: u.NamespaceID, UserID: u.ID, States: []State{Approved}}
+	open, err := d.service.Store.List(ctx, f, batch)
+	for _, r := range open {
+		if c, ok := r.cancel(NewOp(), began, by.By); ok && r.Purpose != Transaction && !r.CreatedAt.After(began) {
+			c.Event.Address = by.Address
+			changes = append(changes, c)
+		}
+	}
+	return changes, devices, err
+}
+
+// Undo takes back an approval of the viewer's: what nobody has collected yet is
+// canceled and nobody ever will, and what was signed in with it is signed out. What
+// came to nothing already stays so. A DecidedError where there is nothing that could be
+// undone: no approval, a passkey that was added, a text that was agreed to.
+func (s *Service) Undo(ctx context.Context, requestID string, v Viewer) (Request, error) {
+	return s.TakeBack(ctx, requestID, v.User, Revoker{ByOwner, v.Address})
+}
+
+// TakeBack is Undo for an approval of u's by whoever may speak for them.
+func (s *Service) TakeBack(ctx context.Context, requestID string, u account.User, by Revoker) (Request, error) {
+	ref := Ref{Way: Listed, Secret: account.Secret(requestID)}
+	return s.onRef(ctx, "undo", ref, Viewer{User: u}, func(r Request, op string, now time.Time) (*Change, error) {
+		c, err := s.takeBack(ctx, r, by, now)
+		if c != nil {
+			c.Op, c.Event.Address = op, by.Address
+		}
+		return c, err
+	})
+}
+
+func (s *Service) takeBack(ctx context.Context, r Request, by Revoker, now time.Time) (*Change, error) {
+	switch {
+	case r.State == Approved:
+		c, _ := r.cancel("", now, by.By)
+		return &c, nil
+	case r.State == Canceled, r.State == Lapsed:
+		return nil, nil
+	case r.State != Redeemed || !r.Purpose.signsIn():
+		return nil, &DecidedError{r.State}
+	}
+	d, err := s.Store.Device(ctx, r.Grant.SID)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && ended(d):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	c := revoking(d, by)
+	return &c, nil
+}
+
+// signsIn says whether collecting a request of that purpose signs something in.
+func (p Purpose) signsIn() bool { return p == SignIn || p == Direct }
+
+// deviceKind is what the request signs in, as its person knows it.
+func (r Request) deviceKind() account.DeviceKind {
+	switch {
+	case r.Purpose == Direct:
+		return account.DevicePage
+	case r.CodeKind == PollCode && r.TypedHash == nil:
+		return account.DeviceServer
+	default:
+		return account.DeviceScreen
+	}
+}
+
+// approval is how a device tells what it rests on.
+func (r Request) approval(d *account.Device) {
+	if by := r.Decision; by != nil {
+		d.ApprovedBy, d.ApprovedWith, d.ApprovedVia = string(by.By), cmp.Or(by.PasskeyName, by.ClientName), string(by.Way)
+	}
+}
