@@ -36,11 +36,11 @@ type Device struct {
 	ClientID    string
 	UserID      string
 	RequestID   string // the approval
-	PasskeyID   string // that approved, "" for a backend's word
+	PasskeyID   string `json:",omitempty"` // that approved, "" for a backend's word
 	Username    string
-	Name        string // as it called itself
-	Place       string // roughly where it asked from
-	Address     string // that asked, as far as anybody said
+	Name        string `json:",omitempty"` // as it called itself
+	Place       string `json:",omitempty"` // roughly where it asked from
+	Address     string `json:",omitempty"` // that asked, as far as anybody said
 
 	// What its owner is told beside that. Devices from before these have none of it.
 	App           string     `json:",omitempty"` // that asked, by the name that was shown
@@ -51,9 +51,9 @@ type Device struct {
 	ApprovedWith  string     `json:",omitempty"` // the passkey's name then, or the backend's
 	ApprovedVia   string     `json:",omitempty"` // how the phone got to the request: scanned, typed …, "" for none
 
-	Scopes    []string
+	Scopes    []string        `json:",omitempty"`
 	Details   json.RawMessage `json:",omitempty"` // authorization_details (RFC 9396), nil for none
-	JKT       string          // the thumbprint of the key that its tokens are bound to (RFC 9449), "" for none
+	JKT       string          `json:",omitempty"` // the thumbprint of the key that its tokens are bound to (RFC 9449), "" for none
 	AMR       []string
 	ACR       string
 	AuthTime  time.Time
@@ -62,12 +62,12 @@ type Device struct {
 	Expires   time.Time // when nothing it has is good any more
 	// Generation counts its refresh tokens: only the newest is good, and an older
 	// one that turns up again is theft. 0: it has none.
-	Generation int64
+	Generation int64 `json:",omitempty"`
 	// Lost says that the server saw the reply with the newest tokens fail: the
 	// refresh token before is taken once more.
-	Lost      bool
-	RevokedAt time.Time
-	RevokedBy string // a word: why
+	Lost      bool      `json:",omitempty"`
+	RevokedAt time.Time `json:",omitzero"`
+	RevokedBy string    `json:",omitempty"` // a word: why
 }
 
 // Live says whether the device's tokens may be good at now.
