@@ -99,8 +99,9 @@ func (s audited) Apply(ctx context.Context, changes ...approval.Change) error {
 func (h *House) build(setup Setup) {
 	h.Helper()
 	ctx := context.Background()
-	var err error
-	h.Ring, err = token.Open(ctx, &keys{}, key(1), time.Now)
+	kept, err := signingKeys()
+	h.must(err)
+	h.Ring, err = token.Open(ctx, kept, key(1), time.Now)
 	h.must(err)
 	core, c := setup.Core, setup.API
 	core.KeyID = h.Ring.Current
@@ -185,6 +186,24 @@ func fill[T comparable](v *T, otherwise T) {
 	if *v == zero {
 		*v = otherwise
 	}
+}
+
+// drawn are the signing keys of every house of a process: to draw an RSA key takes
+// longer than all the rest of a house.
+var drawn = sync.OnceValues(func() ([]token.StoredKey, error) {
+	s := &keys{}
+	_, err := token.Open(context.Background(), s, key(1), time.Now)
+	return s.list, err
+})
+
+// signingKeys is a store with keys that sign from now on.
+func signingKeys() (*keys, error) {
+	list, err := drawn()
+	s := &keys{list: slices.Clone(list)}
+	for i := range s.list {
+		s.list[i].UseFrom = time.Now()
+	}
+	return s, err
 }
 
 // keys is a token.KeyStore in memory.
