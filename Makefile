@@ -27,11 +27,12 @@ NEEDS = gcc:build-essential chromium:chromium node:nodejs npm:npm \
 TEST = TEST_REQUIRE_ALL=1 go test -count=1 -timeout 10m
 
 # Where goroutines meet is tested with the race detector, which makes a test
-# several times slower; the rest is tested as it is built. What starts browsers, or
-# several nodes that things are done to, is tested alone.
+# several times slower; the rest is tested as it is built. The store's own suite is
+# among the rest: package approval's tests drive the same code with the detector on.
+# What starts browsers, or several nodes that things are done to, is tested alone.
 ALONE = ./web/e2e ./cmd/nod/soak
-RACED = $$(go list ./approval/... ./webauthn/... ./api/... ./push/... | grep -v /mutants)
-PLAIN = $$(go list ./cmd/... ./web/... ./approval/mutants | grep -v -e /e2e -e /soak)
+RACED = $$(go list ./approval/... ./webauthn/... ./api/... ./push/... | grep -v -e /mutants -e /sqlstore)
+PLAIN = $$(go list ./cmd/... ./web/... ./approval/mutants ./approval/sqlstore | grep -v -e /e2e -e /soak)
 
 test: needs
 	go vet ./...
