@@ -105,6 +105,7 @@ describe('a user code', () => {
   it('is declined by keys alone', async () => {
     const device = await ask({ device_name: '' });
     await phone.open('/device');
+    await phone.page.locator('input:focus').waitFor(); // the field has the focus by itself
     await phone.page.keyboard.type(device.userCode.replace('-', ' '));
     await phone.press('Enter');
     await phone.heading('Sign in to Acme TV?').waitFor();

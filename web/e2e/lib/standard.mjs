@@ -100,7 +100,9 @@ export class Asking {
 
   /** Polls with the code, by default once and at once. */
   poll({ config, proof }, { interval = 0.02, DPoP = proof, signal } = {}) {
-    return grants[this.grant].poll(config, { ...this.answer, interval }, undefined, { DPoP, signal });
+    const polling = grants[this.grant].poll(config, { ...this.answer, interval }, undefined, { DPoP, signal });
+    polling.catch(() => {}); // whoever awaits it is told, also when the answer was first
+    return polling;
   }
 
   /** Asserts that a poll is refused so. */
