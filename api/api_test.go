@@ -3,7 +3,6 @@ package api_test
 import (
 	"errors"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/nod-auth/nod/api/internal/contract"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 
 	"context"
 )
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, change ...func(*apitest.Setup)) *apitest.House {
 	t.Helper()
-	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "nod.db"))
+	s, err := sqlstore.Open(t.Context(), freshdb.File(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +13,7 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/approval/storetest"
 )
 
@@ -38,22 +38,27 @@ type house struct {
 func inBubble(t *testing.T, test func(t *testing.T, h *house)) {
 	t.Helper()
 	inQuietBubble(t, func(t *testing.T, h *house) {
-		ctx, stop := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { h.core.Run(ctx) })
-		defer func() {
-			stop()
-			running.Wait()
-		}()
+		defer h.running()()
 		test(t, h)
 	})
+}
+
+// running runs the core until stop is called.
+func (h *house) running() (stop func()) {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { h.core.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // inQuietBubble is a bubble in which nothing sweeps or reaps every five seconds, so
 // that a month takes no time either.
 func inQuietBubble(t *testing.T, test func(t *testing.T, h *house)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := build(t, path)
 		defer h.store.Close()

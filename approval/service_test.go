@@ -3,7 +3,6 @@ package approval_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,12 +10,13 @@ import (
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 // onDisk runs a test in real time, for races that are about the store.
 func onDisk(t *testing.T) *house {
 	t.Helper()
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"))
+	h := build(t, freshdb.File(t))
 	t.Cleanup(func() { h.store.Close() })
 	return h
 }

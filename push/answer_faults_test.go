@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/push/egress"
 )
 
 func TestAnswers_private_address_is_refused_and_not_tried_again(t *testing.T) {
 	to := newBackend(t, status(http.StatusNoContent))
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{})
+	h := build(t, freshdb.File(t), Config{})
 	defer h.file.Close()
 	defer h.runs()()
 	for _, url := range []string{to.URL, strings.Replace(to.URL, "http:", "https:", 1), "https://10.0.0.1/"} {
@@ -34,7 +34,7 @@ func TestAnswers_private_address_is_refused_and_not_tried_again(t *testing.T) {
 }
 
 func TestAnswers_death_between_commit_and_delivery_loses_nothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	to := newBackend(t, status(http.StatusNoContent))
 	h := tellingAt(t, path) // its deliverer never runs
 	b := h.asks(approval.AnswerPing, to.URL)
@@ -107,7 +107,7 @@ func TestAnswers_sealed_shows_nothing_and_opens_here_alone(t *testing.T) {
 }
 
 func TestAnswers_check_says_what_cannot_be_called(t *testing.T) {
-	strict := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{})
+	strict := build(t, freshdb.File(t), Config{})
 	defer strict.file.Close()
 	loopback := telling(t)
 	for _, c := range []struct {

@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 const answerToken = "8d67dc78-7faa-4d41-aabd-67707b374255"
@@ -65,7 +65,7 @@ func status(code int) func(http.ResponseWriter, *http.Request, int) {
 // telling is a house that may call loopback and whose pauses are short.
 func telling(t *testing.T) *house {
 	t.Helper()
-	h := tellingAt(t, filepath.Join(t.TempDir(), "nod.db"))
+	h := tellingAt(t, freshdb.File(t))
 	t.Cleanup(func() { h.file.Close() })
 	return h
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/push/virtual"
 )
 
@@ -128,7 +129,7 @@ func TestBook_sealed_target_opens_for_its_phone_alone(t *testing.T) {
 }
 
 func TestCheck_kind_without_a_channel_is_refused(t *testing.T) {
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{})
+	h := build(t, freshdb.File(t), Config{})
 	defer h.file.Close()
 	_, err := h.push.Check("u", account.PhoneEmail, "ada@example.org")
 	if invalid, ok := errors.AsType[*approval.InvalidError](err); !ok || invalid.Field != "kind" {
@@ -137,7 +138,7 @@ func TestCheck_kind_without_a_channel_is_refused(t *testing.T) {
 }
 
 func TestReaches_follows_the_phones(t *testing.T) {
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{})
+	h := build(t, freshdb.File(t), Config{})
 	defer h.file.Close()
 	reaches := func(userID string, want bool) {
 		t.Helper()
@@ -158,7 +159,7 @@ func TestReaches_follows_the_phones(t *testing.T) {
 }
 
 func TestStore_file_does_not_tell_where_phones_are(t *testing.T) {
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{VAPID: newTestVAPID(t), SMTPURL: "smtp://127.0.0.1:1", SMTPFrom: "nod@example.org"})
+	h := build(t, freshdb.File(t), Config{VAPID: newTestVAPID(t), SMTPURL: "smtp://127.0.0.1:1", SMTPFrom: "nod@example.org"})
 	service := virtual.NewService()
 	sub, err := service.Subscribe("https://fcm.googleapis.com", h.push.Key())
 	h.must(err)

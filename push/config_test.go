@@ -3,7 +3,6 @@ package push
 import (
 	"bytes"
 	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,11 +11,12 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 func testConfig(t *testing.T) Config {
 	t.Helper()
-	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "nod.db"))
+	store, err := sqlstore.Open(t.Context(), freshdb.File(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,13 @@ package push
 
 import (
 	"context"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 func TestRun_crash_between_sending_and_settling_repeats(t *testing.T) {
@@ -123,7 +123,7 @@ func TestRun_two_nodes_send_a_message_once(t *testing.T) {
 
 // What happens under load is not left to fake time.
 func TestRun_flood_of_requests_is_three_prompts_at_most(t *testing.T) {
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{})
+	h := build(t, freshdb.File(t), Config{})
 	defer h.file.Close()
 	h.phone(h.ada, "token-1", takes)
 	defer h.runs()()

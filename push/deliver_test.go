@@ -3,7 +3,6 @@ package push
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 var errBusy = &RetryError{Err: errors.New("it answered 503")}
@@ -338,7 +338,7 @@ func TestRun_log_and_store_keep_secrets(t *testing.T) {
 }
 
 func TestRun_attempts_are_counted(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
 		h := build(t, path, Config{Metrics: registry})

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/push/egress"
 )
 
@@ -142,7 +142,7 @@ func TestHooks_redirect_is_not_followed(t *testing.T) {
 // the names that change their answers.
 func TestHooks_name_that_leads_inside_is_refused(t *testing.T) {
 	to := newListener(t, status200)
-	h := hookedAt(t, filepath.Join(t.TempDir(), "nod.db"))
+	h := hookedAt(t, freshdb.File(t))
 	defer h.file.Close()
 	defer h.runs()()
 	w, _ := h.hook(strings.Replace(to.URL, "http://127.0.0.1", "https://localhost", 1))
@@ -345,7 +345,7 @@ func TestHooks_event_that_is_never_taken_stops_no_other(t *testing.T) {
 }
 
 func TestHooks_death_between_commit_and_delivery_loses_nothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	to := newListener(t, status200)
 	h := hookedAt(t, path, "127.0.0.0/8") // its deliverer never runs
 	w, _ := h.hook(to.URL)

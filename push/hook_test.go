@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 // listener is a receiver of webhooks: a real one on loopback. It answers the n-th call,
@@ -78,7 +78,7 @@ func (l *listener) atOnce() int {
 // hooked is a house that may call loopback and whose pauses are short.
 func hooked(t *testing.T) *house {
 	t.Helper()
-	h := hookedAt(t, filepath.Join(t.TempDir(), "nod.db"), "127.0.0.0/8", "::1/128")
+	h := hookedAt(t, freshdb.File(t), "127.0.0.0/8", "::1/128")
 	t.Cleanup(func() { h.file.Close() })
 	return h
 }
@@ -123,7 +123,7 @@ func (h *house) announce(w account.Webhook, n int) {
 	h.Helper()
 	var all []approval.Effect
 	for range n {
-		body, err := json.Marshal(approval.Announcement{ID: approval.NewOp(), Type: "request.approved", Timestamp: time.Now()})
+		body, err := json.Marshal(approval.Announcement{ID: approval.NewOp(), Type: "request.approved"})
 		h.must(err)
 		all = append(all, approval.Deliver{Topic: approval.TopicWebhook, Key: w.ID, Body: body, Until: time.Now().Add(approval.AnnounceFor)})
 	}
@@ -273,7 +273,7 @@ func TestHooks_sealed_shows_nothing_and_opens_as_its_own_alone(t *testing.T) {
 }
 
 func TestHooks_check_says_what_is_wrong_with_a_url(t *testing.T) {
-	outside := hookedAt(t, filepath.Join(t.TempDir(), "nod.db"))
+	outside := hookedAt(t, freshdb.File(t))
 	defer outside.file.Close()
 	for url, ok := range map[string]bool{
 		"https://backend.example/nod": true, "https://backend.example:8443/": true, "https://8.8.8.8/": true,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,7 +38,7 @@ type house struct {
 // inBubble runs a test in fake time: a retry after fifteen seconds takes none.
 func inBubble(t *testing.T, test func(h *house)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := build(t, path, Config{})
 		defer h.file.Close()

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 func TestTest_sentence_says_what_was_answered_and_what_to_do(t *testing.T) {
@@ -45,7 +45,7 @@ func TestTest_sentence_says_what_was_answered_and_what_to_do(t *testing.T) {
 }
 
 func TestTest_without_a_phone_goes_to_the_channels_that_need_none(t *testing.T) {
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{LogPrompts: true})
+	h := build(t, freshdb.File(t), Config{LogPrompts: true})
 	defer h.file.Close()
 	got, sent := h.push.Test(t.Context(), account.Phone{UserID: h.ada.ID})
 	if !sent || !strings.Contains(h.log.String(), "https://nod.example/notifications") {
@@ -60,7 +60,7 @@ func TestReport_channels_are_asked(t *testing.T) {
 	r := &relay{offers: []string{"relay.example", "AUTH PLAIN"}}
 	c.SMTPURL, c.SMTPFrom = account.Secret("smtp://nod:pass@"+r.listen(t)), "nod@example.com"
 	c.VAPID, c.LogPrompts = newTestVAPID(t), true
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), c)
+	h := build(t, freshdb.File(t), c)
 	defer h.file.Close()
 	defer h.push.close()
 	for _, f := range h.push.Report(t.Context()) {

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/push/virtual"
 )
 
@@ -21,7 +21,7 @@ func roadsHouse(t *testing.T) (h *house, service *virtual.Service, sub *virtual.
 	service = virtual.NewService()
 	server := httptest.NewServer(service)
 	t.Cleanup(server.Close)
-	h = build(t, filepath.Join(t.TempDir(), "nod.db"), Config{
+	h = build(t, freshdb.File(t), Config{
 		VAPID: newTestVAPID(t), Contact: "mailto:push@example.org", Services: []string{server.URL},
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})

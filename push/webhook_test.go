@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/push/egress"
 )
 
@@ -42,7 +42,7 @@ func TestWebhook_prompt_arrives_signed_and_within_a_second(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		calls <- call{r.Header, body}
 	})
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), c)
+	h := build(t, freshdb.File(t), c)
 	defer h.file.Close()
 	defer h.runs()()
 	began := time.Now()
@@ -141,7 +141,7 @@ func hook(t *testing.T, address string, c Config) *webhook {
 }
 
 func TestLog_line_has_the_link(t *testing.T) {
-	h := build(t, filepath.Join(t.TempDir(), "nod.db"), Config{LogPrompts: true})
+	h := build(t, freshdb.File(t), Config{LogPrompts: true})
 	defer h.file.Close()
 	if !strings.Contains(h.log.String(), "for development") {
 		t.Errorf("log at the start: got %q, want a warning", h.log)

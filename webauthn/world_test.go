@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/webauthn"
 	"github.com/nod-auth/nod/webauthn/virtual"
 )
@@ -43,7 +43,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, path: filepath.Join(t.TempDir(), "nod.db"), phone: virtual.New()}
+	w := &world{T: t, path: freshdb.File(t), phone: virtual.New()}
 	var err error
 	w.store, err = sqlstore.Open(w.Context(), w.path, sqlstore.WithClock(func() time.Time {
 		return time.Now().Add(time.Duration(w.ahead.Load()))

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,12 +20,13 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 // open starts a real nod with a person on it.
 func open(t *testing.T) (*apitest.House, *apitest.Person) {
 	t.Helper()
-	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "nod.db"))
+	s, err := sqlstore.Open(t.Context(), freshdb.File(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package native_test
 import (
 	"encoding/json"
 	"net/http"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/webauthn"
 	"github.com/nod-auth/nod/webauthn/virtual"
 )
@@ -40,7 +40,7 @@ func open(t *testing.T, change ...func(*apitest.Setup)) *house {
 // openAs is open for a fuzz test, too.
 func openAs(t testing.TB, change ...func(*apitest.Setup)) *house {
 	t.Helper()
-	h := &house{path: filepath.Join(t.TempDir(), "nod.db")}
+	h := &house{path: freshdb.File(t)}
 	now := func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
 	s, err := sqlstore.Open(t.Context(), h.path, sqlstore.WithClock(now))
 	if err != nil {

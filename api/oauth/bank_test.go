@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,6 +25,7 @@ import (
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/localbus"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/push"
 )
 
@@ -49,7 +49,7 @@ func openBank(t *testing.T, change ...func(*account.Client)) *bank {
 	b := &bank{secret: account.NewSecret()}
 	now := func() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
 	var err error
-	b.store, err = sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "nod.db"), sqlstore.WithClock(now))
+	b.store, err = sqlstore.Open(t.Context(), freshdb.File(t), sqlstore.WithClock(now))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package oauth_test
 import (
 	"context"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/localbus"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 type (
@@ -88,7 +88,7 @@ func open(t testing.TB, change ...func(*apitest.Setup)) *house {
 	t.Helper()
 	h := &house{store: &store{}, metrics: prometheus.NewRegistry()}
 	now := func() time.Time { return time.Now().Add(time.Duration(h.store.ahead.Load())) }
-	s, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "nod.db"), sqlstore.WithClock(now))
+	s, err := sqlstore.Open(t.Context(), freshdb.File(t), sqlstore.WithClock(now))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/localbus"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/web"
 	"github.com/nod-auth/nod/webauthn"
 )
@@ -70,7 +71,7 @@ type house struct {
 // houseAt makes a house whose public URL is the one given, "" for the server's.
 func houseAt(t testing.TB, public string) *house {
 	t.Helper()
-	h := &house{t: t, clock: &clock{}, dir: t.TempDir(), push: &apitest.Push{}}
+	h := &house{t: t, clock: &clock{}, push: &apitest.Push{}}
 	h.server = httptest.NewUnstartedServer(nil)
 	h.url = "http://localhost:" + port(h.server.Listener.Addr().String())
 	if public == "" {
@@ -93,7 +94,9 @@ func port(address string) string { return address[strings.LastIndex(address, ":"
 func (h *house) furnish(public string) {
 	t, ctx := h.t, context.Background()
 	var err error
-	h.store, err = sqlstore.Open(ctx, filepath.Join(h.dir, "nod.db"), sqlstore.WithClock(h.clock.now))
+	path := freshdb.File(t)
+	h.dir = filepath.Dir(path)
+	h.store, err = sqlstore.Open(ctx, path, sqlstore.WithClock(h.clock.now))
 	must(t, err)
 	t.Cleanup(func() { h.store.Close() })
 	codes, err := approval.NewCodes(bytes.Repeat([]byte{7}, 32))

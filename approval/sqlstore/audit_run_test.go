@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/audit"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 // fragile is a store that can be away.
@@ -44,7 +44,7 @@ func (f *fragile) Extend(ctx context.Context, from, to audit.Head, links []audit
 // inSealingBubble runs a test in fake time while a sealer runs on a fresh file.
 func inSealingBubble(t *testing.T, test func(t *testing.T, s *fragile, sealer *audit.Sealer, log *bytes.Buffer)) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	synctest.Test(t, func(t *testing.T) {
 		store, err := sqlstore.Open(t.Context(), path)
 		must(t, err)

@@ -3,7 +3,6 @@ package sqlstore_test
 import (
 	"database/sql"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/pressly/goose/v3"
@@ -11,12 +10,13 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 )
 
 // The version before wrote into data alone that a device was revoked, and goes on doing
 // so during a rolling deploy.
 func TestDevice_revokedByTheVersionBefore(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	db, err := sql.Open("sqlite", path)
 	must(t, err)
 	defer db.Close()

@@ -73,7 +73,7 @@ func (f *file) connect(path string) error {
 		return err
 	}
 	// WAL lets readers read while the writer commits; FULL syncs the log before
-	// a commit returns, so that what was acknowledged survives a power losf.
+	// a commit returns, so that what was acknowledged survives a power loss.
 	f.writing, err = f.pool(abs, "immediate", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
 		writerCache, writerScratch)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/approval/storetest"
 )
 
@@ -66,7 +67,7 @@ func (f *fixture) crash(t *testing.T) storetest.Truth {
 	if err := reader.QueryRow(`SELECT COUNT(*) FROM settings`).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "nod.db")
+	path := freshdb.File(t)
 	for _, suffix := range []string{"", "-wal"} {
 		b, err := os.ReadFile(f.path + suffix)
 		if err != nil {

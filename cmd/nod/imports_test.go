@@ -17,6 +17,7 @@ var rooms = []struct {
 }{
 	{"approval/account", nil, "the vocabulary is a leaf: everybody speaks it"},
 	{"approval/audit", []string{"approval"}, "the chain is pure: it is handed where rows are kept"},
+	{"approval/sqlstore/freshdb", []string{"approval/sqlstore"}, "a file for tests is made by the store"},
 	{"approval/sqlstore", []string{"approval", "approval/audit"}, "a store knows the core and nothing above it"},
 	{"approval/localbus", []string{"approval"}, "a bus knows the core and nothing above it"},
 	{"approval/storetest", []string{"approval"}, "the suite must not know the store it tests"},

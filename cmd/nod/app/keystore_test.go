@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/approval/sqlstore"
+	"github.com/nod-auth/nod/approval/sqlstore/freshdb"
 	"github.com/nod-auth/nod/approval/testservers"
 )
 
@@ -64,7 +64,7 @@ func TestSigningKeys_rotated_each_second_under_load(t *testing.T) {
 		life   = 10 * time.Second
 	)
 	for name, where := range map[string]func(t *testing.T) string{
-		"SQLite":     func(t *testing.T) string { return filepath.Join(t.TempDir(), "nod.db") },
+		"SQLite":     func(t *testing.T) string { return freshdb.File(t) },
 		"PostgreSQL": func(t *testing.T) string { return testservers.StartPostgres(t).Fresh() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +172,7 @@ func (n keyNode) verifyOutside(t *testing.T, live []liveToken, kids map[string]b
 func TestSigningKeys_deliver_again_as_long_as_the_core_does(t *testing.T) {
 	c := &handClock{}
 	c.advance(time.Hour)
-	n := openKeyNode(t, filepath.Join(t.TempDir(), "nod.db"), c)
+	n := openKeyNode(t, freshdb.File(t), c)
 	all, err := n.Rotate(t.Context(), token.Lead, time.Minute)
 	if err != nil {
 		t.Fatal(err)
