@@ -7,9 +7,9 @@
 //
 // # Guarantees
 //
-//   - The handler sets its own deadlines for each request. The server around it
-//     needs a ReadHeaderTimeout and must not have a WriteTimeout, which would end
-//     held requests.
+//   - Slow callers are the server's around it to bound: it needs time-outs for
+//     headers, bodies and replies (threats D4). Requests that are held lift the last
+//     two for themselves.
 //   - Whatever goes wrong, programs get JSON {"code", "message"}; a browser that
 //     prefers HTML gets a page.
 //   - Nothing redirects: a path with a slash too many is another path.
@@ -110,7 +110,7 @@ func (c Config) engine() (*gin.Engine, error) {
 
 	e := bare()
 	e.Use(
-		wire.Identify, wire.Trust(c.TrustedProxies), wire.Deadlines,
+		wire.Identify, wire.Trust(c.TrustedProxies),
 		wire.AccessLog(c.Log), wire.Recover(s.table(), c.Log), wire.SecurityHeaders(public.Scheme == "https"),
 	)
 	adapt := s.table().Adapt
@@ -132,7 +132,7 @@ func (c Config) engine() (*gin.Engine, error) {
 		Service:        c.Service, Directory: c.Directory, Accounts: c.Accounts, Ceremonies: c.Ceremonies,
 		Ring: c.Ring, Gate: gate, Pacer: c.Pacer, Metrics: c.Metrics,
 	})
-	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /devices, /enrol, /passkeys, /notifications, /activity, /phone, /sw.js
+	err = phone.Mount(e, phone.Config{ // see its routes: /, /a, /r, /device, /devices, /enrol, /join, /passkeys, /notifications, /activity, /phone, /sw.js
 		PublicURL: c.PublicURL, Service: c.Service, Directory: c.Directory, Accounts: c.Accounts,
 		Ceremonies: c.Ceremonies, Pages: c.Pages, Push: c.Push, Gate: gate, Pacer: c.Pacer,
 		Metrics: c.Metrics, Log: c.Log,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,14 +97,26 @@ func everySecret(h *apitest.House) map[string]string {
 	out["access token"], out["ID token"] = first.S("access_token"), first.S("id_token")
 	out["first refresh token"], out["newest refresh token"] = first.S("refresh_token"), second.S("refresh_token")
 
-	invitation, _, err := h.Directory.Invite(ctx, ada.User)
-	if err != nil {
-		h.Fatal(err)
-	}
+	out["invitation"] = opened(h, app.Post("/manage/users/invite", account.CredentialsForceAdd, apitest.M{"username": "ada"}).S("url"))
 	codes, err := h.Directory.NewRecovery(ctx, ada.User, 1, approval.Asker{})
 	if err != nil {
 		h.Fatal(err)
 	}
-	out["invitation"], out["recovery code"] = invitation.Reveal(), codes.Codes[0].Reveal()
+	out["recovery code"] = codes.Codes[0].Reveal()
+	typed := url.Values{"username": {"ada"}, "code": {out["recovery code"]}}
+	out["invitation that recovers"] = opened(h, h.Do(apitest.Call{Path: "/recover", Body: typed}).Header.Get("Location"))
 	return out
+}
+
+// opened opens an invitation's link as a browser does, which keeps what is behind the
+// #, and then as the page's script does. It returns the secret.
+func opened(h *apitest.House, link string) string {
+	h.Helper()
+	u, err := url.Parse(link)
+	if err != nil || u.Fragment == "" {
+		h.Fatalf("link: got %q, want one with the secret as its fragment", link)
+	}
+	h.Do(apitest.Call{Path: u.RequestURI()}).Want(http.StatusOK)
+	h.Do(apitest.Call{Path: "/phone/enrol/look", Body: apitest.M{"invitation": u.Fragment}}).Want(http.StatusOK)
+	return u.Fragment
 }

@@ -20,7 +20,7 @@ import (
 // openToAll are the calls that need no credential, so that a worthless one does no
 // harm; what they begin ends with a passkey that the caller has not.
 var openToAll = []string{
-	"/authenticate/fido2/init", "/codes/:type/generate/fido2/init", "/phone/signin/options", "/phone/signout",
+	"/authenticate/fido2/init", "/codes/:type/generate/fido2/init", "/phone/signin/options", "/phone/signout", "/phone/join",
 }
 
 // scene is what a call could want to change: a pending request, a passkey, a device.
@@ -52,9 +52,12 @@ func TestObtained_opensNothingElse(t *testing.T) {
 			if name == "access token" && r.Path == "/oauth/userinfo" {
 				continue // who it is about is all that it tells
 			}
+			if name == "join" && strings.HasPrefix(r.Path, "/phone/join") {
+				continue // it waits for its passkey, and makes it
+			}
 			for how, header := range map[string]map[string]string{
 				"bearer": {"Authorization": "Bearer " + secret},
-				"cookie": {"Cookie": "nod=" + secret},
+				"cookie": {"Cookie": "nod=" + secret + "; nod-join=" + secret},
 			} {
 				tried++
 				reply := s.Do(apitest.Call{Method: r.Method, Path: s.fill(r.Path), Body: s.body(r.Path), Header: header})
@@ -88,6 +91,14 @@ func letIn(t *testing.T) (*scene, map[string]string) {
 	s.ada.Approve(apitest.Typed(begun.S("user_code")), "")
 	tokens := tv.Poll(begun.S("device_code")).Want(http.StatusOK)
 
+	// A browser that may make a passkey now, and has not yet.
+	joining := h.Do(apitest.Call{Path: "/phone/join", Body: apitest.M{}}).Want(http.StatusOK)
+	s.ada.Approve(apitest.Typed(joining.S("code")), "")
+	join, err := http.ParseSetCookie(joining.Header.Get("Set-Cookie"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	keys, err := h.Config.Accounts.Passkeys(context.Background(), s.ada.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +111,7 @@ func letIn(t *testing.T) (*scene, map[string]string) {
 	return s, map[string]string{
 		"result": result, "access token": tokens.S("access_token"), "ID token": tokens.S("id_token"),
 		"refresh token": tokens.S("refresh_token"), "device's session": s.sid,
+		"join": join.Value,
 	}
 }
 

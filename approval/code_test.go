@@ -235,7 +235,7 @@ func TestSecrets_never_print(t *testing.T) {
 func TestRecord_differs_with_every_field_that_is_shown(t *testing.T) {
 	base := inState(Pending)
 	base.Context = Context{
-		App: "a", Username: "u", DeviceName: "d", BindingMessage: "b", Address: "1", Place: "p", Country: "DE", UserAgent: "x",
+		App: "a", Username: "u", DeviceName: "d", BindingMessage: "b", Address: "1", Place: "p", Country: "DE", UserAgent: "x", ExpectedSub: "e",
 		Scopes: []account.ScopeText{{Scope: "s", Says: "w"}}, Details: []byte(`[{"type":"t"}]`),
 	}
 	ref := Record(base, "u1", Scanned, Approve)
@@ -254,6 +254,7 @@ func TestRecord_differs_with_every_field_that_is_shown(t *testing.T) {
 		"place":     func(r *Request) { r.Context.Place += "x" },
 		"country":   func(r *Request) { r.Context.Country += "x" },
 		"agent":     func(r *Request) { r.Context.UserAgent += "x" },
+		"expected":  func(r *Request) { r.Context.ExpectedSub += "x" },
 		"scope":     func(r *Request) { r.Context.Scopes = []account.ScopeText{{Scope: "s2", Says: "w"}} },
 		"words":     func(r *Request) { r.Context.Scopes = []account.ScopeText{{Scope: "s", Says: "w2"}} },
 		"no scopes": func(r *Request) { r.Context.Scopes = nil },

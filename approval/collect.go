@@ -137,11 +137,15 @@ func (s *Service) Watch(ctx context.Context, w Watcher, since int64, hold time.D
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
+	return statusOf(r), nil
+}
+
+func statusOf(r *Request) *Status {
 	st := &Status{Request: *r}
-	if st.Request.State == Approved || st.Request.State == Redeemed {
-		st.ApprovedBy = st.Request.name()
+	if r.State == Approved || r.State == Redeemed {
+		st.ApprovedBy = r.name()
 	}
-	return st, nil
+	return st
 }
 
 // await sleeps until the request has a version newer than since or has ended, and

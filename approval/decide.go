@@ -48,7 +48,7 @@ func (s *Service) Arrived(handle account.Secret) Ref {
 
 // Inspect finds what the phone is looking at. It changes nothing. ErrNotFound
 // also for other namespaces; ErrForbidden when a scanned or pushed request is for
-// somebody else; ErrRotated when the QR code is no longer shown; ErrTooMany after
+// somebody else, or a typed one that expects somebody else; ErrRotated when the QR code is no longer shown; ErrTooMany after
 // too many wrong typed codes.
 func (s *Service) Inspect(ctx context.Context, ref Ref, v Viewer) (View, error) {
 	r, err := s.resolve(ctx, ref, v)
@@ -96,11 +96,11 @@ func (s *Service) resolve(ctx context.Context, ref Ref, v Viewer) (Request, erro
 	switch {
 	case err != nil:
 		return Request{}, err
-	case r.NamespaceID != v.User.NamespaceID:
+	case r.NamespaceID != v.User.NamespaceID && r.NamespaceID != "": // see join.go
 		return Request{}, ErrNotFound
-	case r.UserID == v.User.ID, r.UserID == "" && ref.Way.Travelled():
+	case r.UserID == v.User.ID, r.UserID == "" && ref.Way.Travelled() && r.expects(v.User.ID):
 		return r, nil
-	case ref.Way == Scanned, ref.Way == Pushed:
+	case ref.Way == Scanned, ref.Way == Pushed, r.UserID == "" && ref.Way == Typed:
 		return Request{}, ErrForbidden
 	default:
 		return Request{}, ErrNotFound
@@ -124,12 +124,14 @@ func (s *Service) lookUp(ctx context.Context, ref Ref, v Viewer) (Request, error
 }
 
 // typed finds what was typed: one of the viewer's own codes, or a user code of the
-// namespace.
+// namespace or of nod's own. Both are one guess.
 func (s *Service) typed(ctx context.Context, code account.Secret, v Viewer) (Request, error) {
 	budgets := append(s.userBudgets(v.User.ID, ""), s.addressBudget(v.Address))
 	kind := KindOf(code.Reveal())
 	if kind == UserCode {
-		return s.Store.Guess(ctx, Key{Typed: s.Codes.Hash(v.User.NamespaceID, "", UserCode, code.Reveal())}, budgets)
+		k := Key{Typed: s.Codes.Hash(v.User.NamespaceID, "", UserCode, code.Reveal())}
+		k.OrTyped = s.Codes.Hash("", "", UserCode, code.Reveal())
+		return s.Store.Guess(ctx, k, budgets)
 	}
 	r, err := s.byCode(ctx, v.User.NamespaceID, v.User.ID, kind, code, budgets)
 	return *r, err
@@ -247,7 +249,7 @@ type Answer struct {
 // the waiting side has been woken.
 func (s *Service) Decide(ctx context.Context, ref Ref, v Viewer, a Answer) (Request, error) {
 	return s.onRef(ctx, strings.ToLower(string(a.Verdict)), ref, v, func(r Request, op string, now time.Time) (*Change, error) {
-		d := Decision{Way: ref.Way, UserID: v.User.ID, Username: v.User.Username, At: now}
+		d := v.decision(r, ref.Way, now)
 		var c Change
 		var err error
 		if a.Verdict == Approve {

@@ -68,6 +68,14 @@
 // gives a quarter of an hour to make a passkey. What an approval let in can do none of
 // this.
 //
+// # A request of nobody yet
+//
+// A browser without a passkey asks on nod's own pages for one: no client asks, nobody is
+// named or prompted, and whoever scans or types it, in whatever namespace, may make it
+// theirs (join.go). It is of one face and for one purpose, AddCredential, and collected
+// by making the passkey. Its namespace stays "": that is frozen and signed like the rest,
+// and its codes hang on it; who decided, and whose webhooks hear of it, is in Decision.
+//
 // # Telling backends
 //
 // Whatever a namespace's webhooks want to hear of becomes, in Service.apply, one

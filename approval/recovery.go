@@ -15,10 +15,10 @@ import (
 )
 
 // Recovery codes are the way back for somebody who has no passkey at hand any more:
-// printed, kept in a drawer, each good once. One of them ends every session and
-// gives RecoverWithin to make a new passkey; it signs nobody in by itself. Nothing
-// that a mailbox receives can take its place: whoever reads somebody's mail learns
-// that a code was used, and no more.
+// printed, kept in a drawer, each good once. One of them signs its owner out
+// everywhere and gives RecoverWithin to make a new passkey; it signs nobody in by
+// itself. Nothing that a mailbox receives can take its place: whoever reads somebody's
+// mail learns that a code was used, and no more.
 
 // RecoveryCodes is how many codes a printed set has: ten, the number.
 const RecoveryCodes = 10
@@ -104,8 +104,14 @@ func (d *Directory) Recovery(ctx context.Context, u account.User) (account.Recov
 }
 
 // Recover uses up the recovery code of whoever is called username: it ends all
-// sessions and all invitations of that user, tells all phones, and returns the
-// secret of an invitation that is good for RecoverWithin.
+// sessions, all invitations and all devices of that user, takes back what was approved
+// and nobody has collected yet, tells all phones, and returns the secret of an
+// invitation that is good for RecoverWithin. Passkeys stay, that of the lost phone too:
+// which one that is, only its owner knows.
+//
+// All of that is one transaction, as far as a batch reaches. Of more, the first batches
+// end before it: a fault or a crash there leaves a code that is still good, and the next
+// try goes on where this one ended; once the code is spent, nothing is left to do.
 //
 // A try is counted before it is judged (I12), and a right one too. ErrNotFound is
 // the one answer to a wrong code, one that was used or replaced, and a name that
@@ -131,6 +137,9 @@ func (d *Directory) recover(ctx context.Context, username string, code account.S
 		return "", err
 	}
 	u, err := d.read.User(ctx, owner)
+	if err == nil && !u.Active() {
+		err = ErrInactive
+	}
 	if err != nil {
 		return "", err
 	}
@@ -140,11 +149,11 @@ func (d *Directory) recover(ctx context.Context, username string, code account.S
 	}
 	secret := account.NewSecret()
 	inv := account.Invitation{Hash: secret.Hash(), UserID: u.ID, CreatedAt: now, Expires: now.Add(RecoverWithin), Recovers: true}
-	err = s.apply(ctx, Change{
+	_, err = d.signOut(ctx, u, Revoker{ByRecovery, address}, signOut{all: true, last: &Change{
 		Op: NewOp(), Event: Asker{Address: address}.sign(userEvent(EventRecovered, u)), Needs: Needs{UserID: u.ID},
 		Effects: []Effect{SpendRecovery{hash}, EndSessions{u.ID}, EndInvitations{u.ID}, AddInvitation{inv}},
 		Tells:   []Tell{{u.ID, NoticeRecovered}},
-	})
+	}})
 	if errors.Is(err, ErrReplayed) { // somebody else used it since it was found
 		err = ErrNotFound
 	}

@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,9 @@ func (s *Service) Report(ctx context.Context, ref Ref, v Viewer) (reported Reque
 			case r.State == Pending && !now.Before(r.Expires):
 				return nil, ErrExpired
 			}
-			c := r.report(op, now, Decision{By: BySession, UserID: v.User.ID, Username: v.User.Username, At: now})
+			d := v.decision(r, "", now)
+			d.By = BySession
+			c := r.report(op, now, d)
 			c.Event.Address = v.Address
 			first = true
 			return s.muted(ctx, c, v.User.ID, now)
@@ -93,6 +96,7 @@ func (r Request) report(op string, now time.Time, d Decision) Change {
 	if c.Request.UserID == "" { // it ran out before anybody answered
 		c.Request.UserID = d.UserID
 	}
+	c.Event.NamespaceID = cmp.Or(c.Event.NamespaceID, d.NamespaceID)
 	c.Event.Name, c.Event.UserID, c.Event.Detail = EventReported, d.UserID, string(was)
 	return c
 }

@@ -89,6 +89,9 @@ type Context struct {
 	// authorization_details (RFC 9396) as compact JSON.
 	Scopes  []account.ScopeText `json:"scopes,omitempty"`
 	Details json.RawMessage     `json:"authorization_details,omitempty"`
+	// Who alone may answer a request that is for nobody yet: the id of the user whom
+	// the client expects, as the caller says. It is signed and not shown.
+	ExpectedSub string `json:"expected_sub,omitempty"`
 	// What a transaction is about: the text to the byte, what the caller calls its
 	// kind, and what two sides put in so that no two transactions are alike.
 	Payload     string `json:"tx_payload,omitempty"`
@@ -101,8 +104,8 @@ type Context struct {
 type Request struct {
 	ID          string // UUID
 	Face        string // which protocol asked; a request of one is never redeemed by another
-	NamespaceID string
-	ClientID    string // who asks
+	NamespaceID string // "": nod itself asks, whoever scans or types it (join.go)
+	ClientID    string // who asks; "" likewise
 	Purpose     Purpose
 	Context     Context
 	Audience    string // the one client that may collect; "": any of the namespace
@@ -143,10 +146,11 @@ const (
 	BySession      By = "session"
 	ByTries        By = "tries"
 	ByHolder       By = "holder"
-	ByOwner        By = "owner"  // the person whose device it is
-	ByReport       By = "report" // the same, who says that they did not start it
-	ByReuse        By = "reuse"  // a refresh token that was used before
-	ByLost         By = "lost"   // the tokens never arrived
+	ByOwner        By = "owner"    // the person whose device it is
+	ByReport       By = "report"   // the same, who says that they did not start it
+	ByReuse        By = "reuse"    // a refresh token that was used before
+	ByLost         By = "lost"     // the tokens never arrived
+	ByRecovery     By = "recovery" // a recovery code of the owner's was used
 	ByUserEnded    By = "user ended"
 	ByPasskeyEnded By = "passkey ended"
 	ByClientEnded  By = "client ended"
@@ -163,7 +167,8 @@ type Decision struct {
 	ClientID    string    `json:"client_id,omitempty"`   // the backend that authorized
 	ClientName  string    `json:"client_name,omitempty"` // its name then
 	At          time.Time `json:"at"`
-	Matched     bool      `json:"matched,omitempty"` // the match number was entered right
+	Matched     bool      `json:"matched,omitempty"`      // the match number was entered right
+	NamespaceID string    `json:"namespace_id,omitempty"` // the decider's, where the request was of none
 }
 
 // name is whom the token will be about: whom the request was for, or whoever
@@ -173,6 +178,11 @@ func (r Request) name() string {
 		return r.Decision.Username
 	}
 	return r.Context.Username
+}
+
+// expects says whether this user may answer, as far as the asker has a say in it.
+func (r Request) expects(userID string) bool {
+	return r.Context.ExpectedSub == "" || r.Context.ExpectedSub == userID
 }
 
 // Grant is what a redemption gives: everything a face needs to sign the token,

@@ -23,7 +23,7 @@ type (
 	// (ByLost) can still be ended for good. With Must it is ErrConflict when it had
 	// ended, or is gone; else that is no error.
 	RevokeDevice struct {
-		Device account.Device // as it was read; nothing but its ID decides
+		Device account.Device // nothing but its ID decides; webhooks are told its names and client
 		By     By
 		Must   bool
 	}
@@ -107,14 +107,14 @@ func (d *Directory) RevokeDevices(ctx context.Context, u account.User, ids []str
 			return 0, fmt.Errorf("revoke device: %w", ErrNotFound)
 		}
 	}
-	return d.signOut(ctx, u, by, signOut{ids: ids, with: with})
+	return d.signOut(ctx, u, by, signOut{ids: ids, first: with})
 }
 
 // RevokeAllDevices ends all of a user's devices, and what was approved and nobody has
 // collected yet. What is signed in afterwards stays, and so do consents to
 // transactions, which sign nobody in. It returns how many devices it ended.
 func (d *Directory) RevokeAllDevices(ctx context.Context, u account.User, by Revoker, with ...Effect) (int, error) {
-	return d.signOut(ctx, u, by, signOut{all: true, with: with})
+	return d.signOut(ctx, u, by, signOut{all: true, first: with})
 }
 
 // SignOutEverywhere is RevokeAllDevices, and ends every browser session of the user
@@ -139,56 +139,97 @@ func (d *Directory) EndSession(ctx context.Context, u account.User, v account.Se
 
 // signOut says what of a user's ends.
 type signOut struct {
-	all  bool
-	ids  []string // unless all
-	with []Effect
+	all   bool
+	ids   []string // unless all
+	first []Effect // in the first step
+	last  *Change  // in the last one, which is then the one that leaves nothing
 }
 
 // signOut ends in steps of a batch, each judged again when something of it moved
-// meanwhile, until nothing is left of what was there when it began.
+// meanwhile, until nothing is left of what was there when it began. Where it fails in
+// between, what it ended has ended, and last has not happened.
 func (d *Directory) signOut(ctx context.Context, u account.User, by Revoker, what signOut) (revoked int, err error) {
 	began, err := d.service.Store.Now(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("sign out: %w", err)
 	}
-	for range maxConflicts {
-		changes, devices, err := d.toEnd(ctx, u, by, what, began)
-		if err == nil && len(changes) == 0 {
+	for conflicts := 0; conflicts < maxConflicts; {
+		next, err := d.nextStep(ctx, u, by, what, began)
+		if err == nil && len(next.changes) == 0 {
 			return revoked, nil
 		}
 		if err == nil {
-			err = d.service.apply(ctx, changes...)
+			err = d.service.apply(ctx, next.changes...)
 		}
 		switch {
 		case err == nil:
-			revoked += devices
-			what.with = nil
-		case !errors.Is(err, ErrConflict):
+			revoked += next.devices
+			what.first = nil
+		case errors.Is(err, ErrConflict):
+			conflicts++
+			continue
+		default:
 			return revoked, fmt.Errorf("sign out: %w", err)
+		}
+		if next.last {
+			return revoked, nil
 		}
 	}
 	return revoked, fmt.Errorf("sign out: %w", ErrUnavailable)
 }
 
-// toEnd composes the next step.
-func (d *Directory) toEnd(ctx context.Context, u account.User, by Revoker, what signOut, began time.Time) (changes []Change, devices int, err error) {
-	if len(what.with) > 0 {
-		changes = append(changes, Change{Op: NewOp(), Effects: what.with})
-	}
-	found, err := d.read.Devices(ctx, u.ID)
+// step is one transaction of a signOut.
+type step struct {
+	changes []Change
+	devices int  // that it ends
+	last    bool // it has signOut.last in it
+}
+
+// nextStep composes the next one; without changes there is nothing left to do.
+func (d *Directory) nextStep(ctx context.Context, u account.User, by Revoker, what signOut, began time.Time) (step, error) {
+	devices, moreDevices, err := d.devicesToEnd(ctx, u, by, what, began)
 	if err != nil {
-		return nil, 0, err
+		return step{}, err
 	}
-	for _, dev := range found {
-		if !ended(dev) && !dev.CreatedAt.After(began) && (what.all || slices.Contains(what.ids, dev.ID)) && devices < batch {
-			changes = append(changes, revoking(dev, by))
-			devices++
+	var approvals []Change
+	moreApprovals := false
+	if what.all {
+		if approvals, moreApprovals, err = d.approvalsToEnd(ctx, u, by, began); err != nil {
+			return step{}, err
 		}
 	}
-	if !what.all {
-		return changes, devices, nil
+	next := step{devices: len(devices)}
+	if len(what.first) > 0 {
+		next.changes = append(next.changes, Change{Op: NewOp(), Effects: what.first})
 	}
-	f := Filter{NamespaceID: u.NamespaceID, UserID: u.ID, States: []State{Approved}}
+	if next.last = what.last != nil && !moreDevices && !moreApprovals; next.last {
+		next.changes = append(next.changes, *what.last)
+	}
+	next.changes = slices.Concat(next.changes, devices, approvals)
+	return next, nil
+}
+
+// devicesToEnd ends up to a batch of devices; more says that there are others.
+func (d *Directory) devicesToEnd(ctx context.Context, u account.User, by Revoker, what signOut, began time.Time) (changes []Change, more bool, err error) {
+	found, err := d.read.Devices(ctx, u.ID)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, dev := range found {
+		if ended(dev) || dev.CreatedAt.After(began) || !what.all && !slices.Contains(what.ids, dev.ID) {
+			continue
+		}
+		if len(changes) == batch {
+			return changes, true, nil
+		}
+		changes = append(changes, revoking(dev, by))
+	}
+	return changes, false, nil
+}
+
+// approvalsToEnd takes back up to a batch of what was approved and nobody collected.
+func (d *Directory) approvalsToEnd(ctx context.Context, u account.User, by Revoker, began time.Time) (changes []Change, more bool, err error) {
+	f := Filter{UserID: u.ID, States: []State{Approved}} // of no namespace, too
 	open, err := d.service.Store.List(ctx, f, batch)
 	for _, r := range open {
 		if c, ok := r.cancel(NewOp(), began, by.By); ok && r.Purpose != Transaction && !r.CreatedAt.After(began) {
@@ -196,7 +237,7 @@ func (d *Directory) toEnd(ctx context.Context, u account.User, by Revoker, what 
 			changes = append(changes, c)
 		}
 	}
-	return changes, devices, err
+	return changes, len(open) == batch && len(changes) > 0, err
 }
 
 // Undo takes back an approval of the viewer's: what nobody has collected yet is

@@ -17,14 +17,15 @@ const (
 	keepSettled = time.Hour
 )
 
-// Run drives the hub's sweep, the other nodes' wakes and the janitor until ctx
-// ends. Call it once.
+// Run drives the hub's sweep, the other nodes' wakes, the notes of when devices were
+// used and the janitor until ctx ends. Call it once.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.Hub.run(ctx, s.Store) })
 	if s.Signals != nil {
 		g.Go(func() error { return s.Signals.Run(ctx, s.Hub.Wake, s.Hub.Resync) })
 	}
+	g.Go(func() error { return s.noteUses(ctx) })
 	if s.Upkeep != nil {
 		g.Go(func() error { return s.janitor(ctx) })
 	}

@@ -77,6 +77,7 @@ const defaultTokenLife = 10 * time.Minute
 type Service struct {
 	Config
 	hooks *hookCache
+	uses  *uses
 }
 
 // New checks the configuration and fills its defaults.
@@ -99,7 +100,7 @@ func New(c Config) (*Service, error) {
 	}
 	c.Lives = lives
 	c.Guesses = c.Guesses.withDefaults()
-	return &Service{Config: c, hooks: &hookCache{}}, nil
+	return &Service{Config: c, hooks: &hookCache{}, uses: newUses()}, nil
 }
 
 // Ask is a question to be put to a person.
@@ -140,11 +141,15 @@ type Begun struct {
 }
 
 // Begin freezes the question. It reports ErrInvalid for texts that cannot be
-// shown, ErrForbidden when somebody would vouch for a transaction, ErrInactive and
+// shown, ErrForbidden when somebody would vouch for a transaction, or when no client
+// asks and it is not for a new passkey of whoever comes (join.go), ErrInactive and
 // ErrRevoked when user or client ended, ErrReplayed when an effect of With was used
 // before.
 func (s *Service) Begin(ctx context.Context, a Ask) (Begun, error) {
 	shown, err := a.clean()
+	if err == nil {
+		err = a.unclaimed()
+	}
 	if err != nil {
 		return Begun{}, err
 	}

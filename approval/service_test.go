@@ -255,6 +255,19 @@ func TestGuesses_at_a_user_who_does_not_exist_end_like_any_other(t *testing.T) {
 	wantError(t, "sixth", got[5], approval.ErrTooMany)
 }
 
+func TestGuesses_of_one_client_are_bounded_over_all_names(t *testing.T) {
+	h := onDisk(t)
+	for i := range 201 {
+		at := approval.Target{NamespaceID: h.backend.NamespaceID, Asked: fmt.Sprint("nobody ", i), Kind: approval.Short, Purpose: approval.SignIn}
+		_, err := h.core.Authorize(t.Context(), at, "000000", h.backend)
+		if i < 200 {
+			wantError(t, "wrong code", err, approval.ErrNotFound)
+		} else {
+			wantError(t, "after 200 wrong ones", err, approval.ErrTooMany)
+		}
+	}
+}
+
 func TestCodes_of_one_purpose_audience_or_face_serve_no_other(t *testing.T) {
 	h := onDisk(t)
 	a := h.ask(approval.Long)

@@ -83,12 +83,13 @@ type Journal interface {
 	Events(ctx context.Context, userID string, limit int) ([]Event, error)
 }
 
-// Key names one request; exactly one of the ways is set.
+// Key names one request; exactly one of the ways is set, OrTyped aside.
 type Key struct {
 	ID       string
 	Handle   []byte // hash
 	CodeHash []byte // see Codes.Hash: bound to namespace, kind and, natively, the user
 	Typed    []byte // likewise, of a user code
+	OrTyped  []byte // beside Typed: of a user code, too, that is found where there is none of that
 }
 
 // Filter selects requests; every field that is set must match.

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/rivo/uniseg"
 	"golang.org/x/text/unicode/norm"
 
@@ -98,6 +99,13 @@ func (c Context) clean() (Context, error) {
 			return c, &InvalidError{"requester_ip", "must be an IPv4 or IPv6 address"}
 		}
 		c.Address = a.Unmap().String()
+	}
+	if c.ExpectedSub != "" {
+		id, err := uuid.Parse(c.ExpectedSub)
+		if err != nil {
+			return c, &InvalidError{"expected_sub", "must be the sub of a token of this server"}
+		}
+		c.ExpectedSub = id.String()
 	}
 	c.UserAgent = printable(c.UserAgent, maxUserAgent)
 	c.Details, err = cleanDetails(c.Details)

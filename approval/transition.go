@@ -27,7 +27,7 @@ func (r Request) step(op string, name EventName, to State) Change {
 		Request: &next,
 		From:    r.Version,
 		Event: Event{
-			Name: name, NamespaceID: r.NamespaceID, RequestID: r.ID, Version: next.Version,
+			Name: name, NamespaceID: r.namespace(), RequestID: r.ID, Version: next.Version,
 			UserID: r.UserID, ClientID: r.ClientID,
 		},
 	}
@@ -126,6 +126,9 @@ func (r Request) approve(op string, now time.Time, d Decision, p *Proof) (Change
 		}
 		d.PasskeyID, d.PasskeyName, d.Matched = p.PasskeyID, p.PasskeyName, p.Matched
 	}
+	if !r.expects(d.UserID) {
+		return Change{}, ErrForbidden
+	}
 	return r.decide(op, d, p), nil
 }
 
@@ -138,7 +141,7 @@ func (r Request) decide(op string, d Decision, p *Proof) Change {
 	if c.Request.UserID == "" {
 		c.Request.UserID = d.UserID
 	}
-	c.Event.UserID, c.Event.PasskeyID = c.Request.UserID, d.PasskeyID
+	c.Event.NamespaceID, c.Event.UserID, c.Event.PasskeyID = c.Request.namespace(), c.Request.UserID, d.PasskeyID
 	c.Event.Detail = string(d.By)
 	if d.ClientID != "" {
 		c.Event.ClientID = d.ClientID
@@ -182,7 +185,7 @@ func (r Request) deny(op string, now time.Time, d Decision) (Change, error) {
 	if c.Request.UserID == "" {
 		c.Request.UserID = d.UserID
 	}
-	c.Event.UserID, c.Event.Detail = d.UserID, string(d.By)
+	c.Event.NamespaceID, c.Event.UserID, c.Event.Detail = c.Request.namespace(), d.UserID, string(d.By)
 	c.Before = r.Expires
 	c.answer(r)
 	return c, nil
@@ -206,7 +209,9 @@ func (r Request) cancel(op string, now time.Time, why By) (c Change, ok bool) {
 		g := *r.Grant
 		g.RevokedAt = now
 		c.Request.Grant = &g
-		c.Effects = append(c.Effects, RevokeDevice{Device: account.Device{ID: g.SID}, By: why})
+		c.Effects = append(c.Effects, RevokeDevice{By: why, Device: account.Device{
+			ID: g.SID, ClientID: g.Audience, Username: g.Username, Name: r.Context.DeviceName,
+		}})
 	default:
 		return Change{}, false
 	}
@@ -227,6 +232,7 @@ func (r Request) expire(op string, now time.Time) (c Change, ok bool) {
 	case r.State == Approved && !now.Before(r.collectBy()):
 		c = r.step(op, EventLapsed, Lapsed)
 		c.NotBefore = r.collectBy()
+		c.Event.Detail = r.Face // where nobody collects, all lapse
 	default:
 		return Change{}, false
 	}

@@ -173,6 +173,21 @@ func TestApprove_rests_on_a_proof_over_exactly_this_record(t *testing.T) {
 	}
 }
 
+func TestApprove_by_another_than_the_expected_one_is_refused(t *testing.T) {
+	r := inState(Pending)
+	r.UserID, r.Context.ExpectedSub = "", "u2"
+	for way, want := range map[Way]error{Scanned: ErrForbidden, Typed: ErrForbidden} {
+		_, err := r.approve("op", born, Decision{By: ByPasskey, Way: way, UserID: "u1"}, proofOf(r, way))
+		if !errors.Is(err, want) {
+			t.Errorf("%s by another: got %v, want %v", way, err, want)
+		}
+	}
+	r.Context.ExpectedSub = "u1"
+	if _, err := r.approve("op", born, Decision{By: ByPasskey, Way: Typed, UserID: "u1"}, proofOf(r, Typed)); err != nil {
+		t.Errorf("by the expected one: got %v, want nil", err)
+	}
+}
+
 func TestApprove_needs_the_number_where_nothing_travelled(t *testing.T) {
 	for _, way := range []Way{Scanned, Typed, Pushed, Listed} {
 		for _, m := range account.Matches {

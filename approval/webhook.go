@@ -23,8 +23,8 @@ const (
 )
 
 // announced is what webhooks hear of, and in which words. Two names in the audit may
-// be one here: what lapsed ran out, and what was handed out a second time because the
-// first reply was lost was redeemed.
+// be one here: what lapsed ran out, what was handed out a second time because the
+// first reply was lost was redeemed, and with its grant a device is revoked.
 var announced = map[EventName]string{
 	EventRequested:      "request.requested",
 	EventOpened:         "request.opened",
@@ -37,6 +37,7 @@ var announced = map[EventName]string{
 	EventRedeemed:       "request.redeemed",
 	EventReminted:       "request.redeemed",
 	EventDeviceRevoked:  "device.revoked",
+	EventGrantRevoked:   "device.revoked",
 	EventPasskeyAdded:   "passkey.added",
 	EventPasskeyRevoked: "passkey.revoked",
 	EventPasskeySuspect: "passkey.suspended",
@@ -54,13 +55,24 @@ func Announced() []string {
 
 // Announcement is what a webhook's receiver gets: the members type, timestamp and
 // data of Standard Webhooks. ID is the same on every attempt and replay, and at every
-// webhook that hears of the event. Of two announcements about one request the one with
-// the higher version is the later; of others the one with the later timestamp.
+// webhook that hears of the event. Of two announcements at one webhook the one with the
+// later timestamp is the later, whichever nodes they come from; about one request that is
+// the one with the higher version.
 type Announcement struct {
-	ID        string    `json:"id"`
-	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"`
+	ID   string `json:"id"`
+	Type string `json:"type"`
+	// Timestamp is when the store wrote it, by the store's own clock: Message.CreatedAt.
+	Timestamp time.Time `json:"-"`
 	Data      Subject   `json:"data"`
+}
+
+// ReadAnnouncement reads the body of a message that was written then.
+func ReadAnnouncement(body []byte, written time.Time) (a Announcement, err error) {
+	if err := json.Unmarshal(body, &a); err != nil {
+		return a, fmt.Errorf("read announcement: %w", err)
+	}
+	a.Timestamp = written
+	return a, nil
 }
 
 // Subject is what an announcement is about. It holds no secret, no code or number,
@@ -130,7 +142,7 @@ func (s *Service) announce(ctx context.Context, changes []Change) ([]Change, err
 	var now time.Time
 	out, copied := changes, false
 	for i, c := range changes {
-		name := announced[c.Event.Name]
+		name := c.announcedAs()
 		if name == "" || c.Event.NamespaceID == "" {
 			continue
 		}
@@ -155,8 +167,17 @@ func (s *Service) announce(ctx context.Context, changes []Change) ([]Change, err
 	return out, nil
 }
 
+// announcedAs is the name by which webhooks hear of a change, "" when they do not: with
+// a grant that signed nothing in, no device ends.
+func (c Change) announcedAs() string {
+	if c.Event.Name == EventGrantRevoked && !c.Request.Purpose.signsIn() {
+		return ""
+	}
+	return announced[c.Event.Name]
+}
+
 func announcing(c Change, name string, hooks []account.Webhook, now time.Time) []Effect {
-	body, err := json.Marshal(Announcement{ID: c.Op, Type: name, Timestamp: now, Data: subject(c)})
+	body, err := json.Marshal(Announcement{ID: c.Op, Type: name, Data: subject(c)})
 	if err != nil { // plain values
 		panic(err)
 	}
@@ -175,13 +196,14 @@ func subject(c Change) Subject {
 	s := Subject{
 		RequestID: e.RequestID, Version: e.Version, UserID: e.UserID, ClientID: e.ClientID, PasskeyID: e.PasskeyID,
 	}
-	if c.Request != nil {
+	if c.Request != nil && c.Event.Name != EventGrantRevoked {
 		s.ofRequest(*c.Request)
 		return s
 	}
 	for _, effect := range c.Effects {
 		if r, ok := effect.(RevokeDevice); ok {
-			s.DeviceID, s.DeviceName, s.Username, s.By = r.Device.ID, r.Device.Name, r.Device.Username, r.By
+			d := r.Device
+			s.DeviceID, s.DeviceName, s.Username, s.ClientID, s.By = d.ID, d.Name, d.Username, d.ClientID, r.By
 		}
 	}
 	return s

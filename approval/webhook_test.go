@@ -104,14 +104,19 @@ func TestAnnounce_everyStepOfARequest_inAnOrderThatCanBeRestored(t *testing.T) {
 			request = append(request, a)
 		}
 	}
-	slices.SortFunc(request, func(a, b approval.Announcement) int { return int(a.Data.Version - b.Data.Version) })
+	slices.SortFunc(request, func(a, b approval.Announcement) int {
+		if c := a.Timestamp.Compare(b.Timestamp); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
 	var types []string
 	ids := make(map[string]bool)
 	for _, a := range request {
 		types, ids[a.ID] = append(types, a.Type), true
 	}
 	if want := []string{"request.requested", "request.approved", "request.redeemed"}; !slices.Equal(types, want) {
-		t.Errorf("by version: got %v, want %v", types, want)
+		t.Errorf("by timestamp and id: got %v, want %v", types, want)
 	}
 	if len(ids) != len(request) || ids[""] {
 		t.Errorf("ids: got %d different ones of %d", len(ids), len(request))

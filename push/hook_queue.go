@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -261,7 +260,7 @@ func (q *hookQueue) deliver(ctx context.Context, t turn) {
 
 // prepare reads afresh whom to tell. over says why nobody is to be told any more.
 func (q *hookQueue) prepare(ctx context.Context, m approval.Message) (w account.Webhook, a approval.Announcement, over string, err error) {
-	if err := json.Unmarshal(m.Body, &a); err != nil {
+	if a, err = approval.ReadAnnouncement(m.Body, m.CreatedAt); err != nil {
 		return w, a, "its body cannot be read", nil //nolint:nilerr // nor ever will be
 	}
 	w, err = q.store.Webhook(ctx, m.Key)

@@ -158,7 +158,7 @@ func (m *mailer) letter(msg Message) (*mail.Msg, error) {
 func subject(m Message) string {
 	switch m.Kind {
 	case Prompt:
-		return "a device asks to be let in"
+		return "a request waits for your answer"
 	case Notice:
 		return "something happened to your account"
 	default:

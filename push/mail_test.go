@@ -142,7 +142,7 @@ func TestMail_letter_has_the_words_and_the_link(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"From": `"Acme sign-in" <nod@example.com>`, "To": "<ada@example.org>", "Subject": "nod: a device asks to be let in",
+		"From": `"Acme sign-in" <nod@example.com>`, "To": "<ada@example.org>", "Subject": "nod: a request waits for your answer",
 		"Message-ID": "<0192-message@example.com>", "Date": "Sun, 01 Mar 2026 12:00:00 +0000",
 		"Auto-Submitted": "auto-generated", "X-Entity-Ref-ID": "0192-message", "References": "", "In-Reply-To": "",
 	} {
@@ -150,7 +150,7 @@ func TestMail_letter_has_the_words_and_the_link(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	for _, want := range []string{"A device asks to be let in. Open to see which one.", "https://nod.example/a/handle-4711\r\n"} {
+	for _, want := range []string{"A request waits for your answer. Open to see it.", "https://nod.example/a/handle-4711\r\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("letter: got\n%s\nwant %q in it", text, want)
 		}

@@ -3,11 +3,12 @@ package push
 import "github.com/nod-auth/nod/approval"
 
 // words is what a message says where it brings its own text: who sees them on a
-// lock screen learns that something waits, and no more.
+// lock screen learns that something waits, and no more. A prompt says the same for a
+// device, an app and a text to agree to: which of them it is, is told after the sign-in.
 func words(m Message) (title, body string) {
 	switch {
 	case m.Kind == Prompt:
-		body = "A device asks to be let in. Open to see which one."
+		body = "A request waits for your answer. Open to see it."
 	case m.Notice == approval.NoticeCode:
 		body = "A device may be let in with a code made for you. Open to see."
 	case m.Notice == approval.NoticeSuspended:

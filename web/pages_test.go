@@ -39,17 +39,20 @@ func samplePages(text string) []Page {
 		ReviewPage{frame, Review{Payload: text, PayloadType: text, Backend: true, AppName: text}},
 		review(MatchType), review(MatchPick), review(MatchMessage), review(MatchNone), review(text), backend,
 		DevicePage{frame, text},
-		EnrolPage{frame, text, text + "2", noon, true},
+		EnrolPage{frame},
 		RecoveryPage{frame, CodeSet{Made: 10, Left: 7, MadeAt: noon}}, RecoverPage{frame, text, text},
 		PasskeysPage{frame, []Passkey{
 			{ID: text, Name: text, CreatedAt: noon, LastUsedAt: noon, Synced: true, Current: true},
 			{ID: text + "2", Name: text, Suspended: true, Last: true},
-		}, CodeSet{Made: 10, Left: 7, MadeAt: noon}, text, text},
+		}, CodeSet{Made: 10, Left: 7, MadeAt: noon}, text, text, []Device{{ID: text, Name: text, AppName: text}, {}}},
 		NotificationsPage{frame, []Phone{
 			{ID: text, Kind: "webpush", Name: text, CreatedAt: noon, ReachedAt: noon, Fault: text},
 			{ID: text + "2", Kind: "email", Name: text}, {ID: text + "3", Kind: "fcm"}, {ID: text + "4", Kind: text},
 		}, text, noon, text, text},
-		OfflinePage{frame},
+		OfflinePage{frame}, JoinPage{frame},
+		ReviewPage{frame, Review{Own: true, AppName: text, DeviceName: text, Address: text, Place: text, UserCode: text, Network: OtherCountry}},
+		ResultPage{Frame: frame, State: "redeemed", Passkey: true, AppName: text, Device: text},
+		ResultPage{Frame: frame, State: "approved", Passkey: true, After: After{Undo: true}},
 		ActivityPage{frame, []ActivityEntry{
 			{At: noon, Words: text, Detail: text, Mark: MarkApproved, Receipt: "/phone/receipts/" + text},
 			{At: noon, Words: text, Detail: text, Mark: MarkDeclined}, {At: noon, Words: text, Detail: text, Mark: MarkAlert},
@@ -79,7 +82,7 @@ func detailsOf(text string) json.RawMessage {
 func zeroPages() []Page {
 	return []Page{
 		SignInPage{}, HomePage{}, ReviewPage{}, DevicePage{}, EnrolPage{}, PasskeysPage{}, ActivityPage{}, ResultPage{}, MessagePage{},
-		RecoveryPage{}, RecoverPage{}, NotificationsPage{}, NotificationsPage{Phones: make([]Phone, 1)}, OfflinePage{},
+		RecoveryPage{}, RecoverPage{}, NotificationsPage{}, NotificationsPage{Phones: make([]Phone, 1)}, OfflinePage{}, JoinPage{},
 		HomePage{Requests: make([]WaitingRequest, 1)}, PasskeysPage{Passkeys: make([]Passkey, 1)}, ActivityPage{Entries: make([]ActivityEntry, 1)},
 	}
 }

@@ -50,6 +50,10 @@ type Review struct {
 	AskedAt     time.Time `json:"asked_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
 
+	// Own says that nod itself asks, for a browser that has its page /join open: what it
+	// says of Address and Place nod saw itself.
+	Own bool `json:"own,omitempty"`
+
 	// Backend says that a server asks, which knows the person already: there may
 	// be no device at all.
 	Backend bool `json:"backend,omitempty"`

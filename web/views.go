@@ -90,17 +90,6 @@ type DevicePage struct {
 	Error string
 }
 
-// EnrolPage invites somebody to create a passkey.
-type EnrolPage struct {
-	Frame
-	// Invitation is the secret of the invitation link; the script sends it back.
-	Invitation string
-	Username   string
-	ExpiresAt  time.Time
-	// Recovers says that a recovery code was used up for it.
-	Recovers bool
-}
-
 // PasskeysPage lists the passkeys of the person signed in.
 type PasskeysPage struct {
 	Frame
@@ -109,6 +98,8 @@ type PasskeysPage struct {
 	// Notice says what has just been done, Error what was refused; both are
 	// whole sentences and may be empty.
 	Notice, Error string
+	// Left is what a passkey that was just deleted let in, and is still signed in.
+	Left []Device
 }
 
 // Passkey is one line of [PasskeysPage].
@@ -166,6 +157,8 @@ type ResultPage struct {
 	AppName   string
 	Device    string
 	DecidedAt time.Time
+	// Passkey says that a new passkey was asked for.
+	Passkey bool
 	// Backend is as in [Review]; Scopes say what was allowed, if it was.
 	Backend bool
 	Scopes  []Scope
@@ -190,7 +183,6 @@ func (SignInPage) template() string        { return "signin.html" }
 func (HomePage) template() string          { return "home.html" }
 func (ReviewPage) template() string        { return "review.html" }
 func (DevicePage) template() string        { return "device.html" }
-func (EnrolPage) template() string         { return "enrol.html" }
 func (PasskeysPage) template() string      { return "passkeys.html" }
 func (NotificationsPage) template() string { return "notifications.html" }
 func (OfflinePage) template() string       { return "offline.html" }

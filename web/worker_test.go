@@ -127,9 +127,9 @@ func TestServiceWorker_saysFixedWordsAndLeadsToFixedPaths(t *testing.T) {
 	handle := strings.Repeat("A-_9", 11)
 	soon, past := time.Now().Add(time.Hour).Format(time.RFC3339), time.Now().Add(-time.Hour).Format(time.RFC3339)
 	tests := []struct{ message, body, path string }{
-		{fmt.Sprintf(`{"type":"prompt","id":%q,"expires_at":%q}`, handle, soon), "A device asks to be let in. Open to see which one.", "/a/" + handle},
+		{fmt.Sprintf(`{"type":"prompt","id":%q,"expires_at":%q}`, handle, soon), "A request waits for your answer. Open to see it.", "/a/" + handle},
 		{fmt.Sprintf(`{"type":"prompt","id":%q,"expires_at":%q}`, handle, past), "This request has run out.", "/a/" + handle},
-		{fmt.Sprintf(`{"type":"prompt","id":%q}`, handle), "A device asks to be let in. Open to see which one.", "/a/" + handle},
+		{fmt.Sprintf(`{"type":"prompt","id":%q}`, handle), "A request waits for your answer. Open to see it.", "/a/" + handle},
 		{`{"type":"notice","notice":"code_authorized"}`, "A device may be let in with a code made for you. Open to see.", "/activity"},
 		{`{"type":"notice","notice":"passkey_suspended"}`, "A passkey of yours was stopped. Open to see why.", "/activity"},
 		{`{"type":"notice","notice":"passkey_added"}`, "A passkey was added to your account. Open to see.", "/activity"},

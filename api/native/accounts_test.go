@@ -110,8 +110,13 @@ func TestInvite_leadsToAPasskey(t *testing.T) {
 	if left := time.Until(expires); left < 23*time.Hour || left > 24*time.Hour {
 		t.Errorf("got %s left, want 24 h", left)
 	}
-	page := strings.TrimPrefix(r.S("url"), h.URL)
-	h.Do(Call{Path: page, Header: map[string]string{"Accept": "text/html"}}).Want(http.StatusOK)
+	secret, ok := strings.CutPrefix(r.S("url"), h.URL+"/enrol#")
+	if !ok {
+		t.Errorf("got %q, want a link of this server's with the secret behind the #", r.S("url"))
+	}
+	if got := h.Do(Call{Path: "/phone/enrol/look", Body: M{"invitation": secret}}).Want(http.StatusOK); got.S("username") != "ada" {
+		t.Errorf("invited: got %s, want ada", got.Text)
+	}
 	app.Post("/manage/users/invite", account.CredentialsForceAdd, M{"username": "nobody"}).Want(http.StatusNotFound, "user_not_found")
 }
 

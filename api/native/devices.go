@@ -42,7 +42,7 @@ func deviceFrom(d account.Device, u account.User) devicePart {
 		ID: d.ID, RequestID: d.RequestID, ClientID: d.ClientID, Kind: d.Kind, App: d.App, Name: d.Name,
 		Place: d.Place, Address: d.Address, CollectedFrom: d.CollectedFrom, Scopes: append([]string{}, d.Scopes...),
 		ApprovedBy: d.ApprovedBy, ApprovedVia: d.ApprovedVia, PasskeyID: d.PasskeyID,
-		CreatedAt: d.CreatedAt, SeenAt: d.SeenAt, ExpiresAt: d.Expires,
+		CreatedAt: d.CreatedAt, SeenAt: d.LastSeen(), ExpiresAt: d.Expires,
 		RevokedAt: d.RevokedAt, RevokedBy: d.RevokedBy, Active: d.RevokedAt.IsZero() && u.Active(),
 	}
 }
@@ -118,10 +118,17 @@ func (f *face) listDevices(c *gin.Context, who *caller, in devicesBody) (any, er
 		return nil, err
 	}
 	list, err := f.devicesOf(ctx, u, in)
+	if err == nil {
+		err = f.spend(ctx, who)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return list, f.spend(ctx, who)
+	// Who asks about one keeps somebody signed in by it; who lists them all only looks.
+	if one := list.Devices; in.Device.ID != "" && len(one) == 1 && one[0].Active {
+		f.Service.Used(ctx, one[0].ID, one[0].SeenAt)
+	}
+	return list, nil
 }
 
 // revokeDevices answers alike for somebody else's device and for none. What was

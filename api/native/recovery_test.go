@@ -43,7 +43,7 @@ func TestRecoveryCode_opensThePageOnceAndIsTheOnlyOne(t *testing.T) {
 		}
 	}
 	to := typedAt(h, "ada", second.S("code")).Want(http.StatusSeeOther).Header.Get("Location")
-	if !strings.HasPrefix(to, "/enrol/") {
+	if !strings.HasPrefix(to, "/enrol#") {
 		t.Errorf("location: got %q, want where a passkey is made", to)
 	}
 	typedAt(h, "ada", second.S("code")).Want(http.StatusUnprocessableEntity)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
+	"github.com/nod-auth/nod/web"
 )
 
 // userBody names a user.
@@ -99,5 +100,5 @@ func (f *face) inviteUser(c *gin.Context, who *caller, in userBody) (any, error)
 		return nil, err
 	}
 	secret, inv, err := f.Directory.Invite(c.Request.Context(), u, who.nonce...)
-	return invitation{f.PublicURL + "/enrol/" + secret.Reveal(), inv.Expires, u.ID, u.Username}, err
+	return invitation{web.InvitationLink(f.PublicURL, secret.Reveal()), inv.Expires, u.ID, u.Username}, err
 }

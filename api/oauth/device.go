@@ -41,7 +41,10 @@ type deviceAnswer struct {
 // deviceAuthorization begins a request that any user of the client's namespace may
 // answer who types the user code (RFC 8628 section 3.1). Besides scope it takes
 // authorization_details (RFC 9396), a DPoP proof, which binds the tokens to its key
-// at once, and device_name, which the person is shown as what the device says.
+// at once, device_name, which the person is shown as what the device says, and
+// expected_sub, the sub of the one user whose answer counts, for a client that knows
+// who is in front of it. Whether anybody has that sub is not looked up: nobody can
+// answer one that nobody has, and a stranger learns nothing from the code.
 func (f *face) deviceAuthorization(c *gin.Context) error {
 	in, err := readForm(c)
 	if err != nil {
@@ -87,7 +90,7 @@ func (f *face) deviceAsk(c *gin.Context, who *caller, in form) (approval.Ask, er
 		Purpose: approval.SignIn, Life: o.DeviceCodeLife, JKT: jkt,
 		Context: approval.Context{
 			DeviceName: in.get("device_name"), Address: who.address, UserAgent: c.Request.UserAgent(),
-			Scopes: scopes, Details: details,
+			Scopes: scopes, Details: details, ExpectedSub: in.get("expected_sub"),
 		},
 	}, err
 }

@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -88,6 +89,40 @@ func TestDeviceAuthorization_freezesWhatThePersonIsShown(t *testing.T) {
 	if req.Audience != r.Client.ID || req.UserID != "" || req.JKT != "" {
 		t.Errorf("got audience %s, user %q, key %q: want the client, nobody yet, none", req.Audience, req.UserID, req.JKT)
 	}
+}
+
+// TestDeviceAuthorization_expectingSomebody_isAnsweredByNobodyElse is threat A4 for a
+// client that knows who is in front of it.
+func TestDeviceAuthorization_expectingSomebody_isAnsweredByNobodyElse(t *testing.T) {
+	h := open(t)
+	ada, eve := h.NewPerson("ada"), h.NewPerson("eve")
+	r := h.NewRelying(account.OAuth{})
+	b := begin(r, F{"expected_sub": strings.ToUpper(ada.ID)})
+	before := requestOf(h, ada, b)
+	if err := eve.TryApprove(b.ref(), ""); !errors.Is(err, approval.ErrForbidden) {
+		t.Errorf("somebody else approves: got %v, want %v", err, approval.ErrForbidden)
+	}
+	_, err := h.Service.Decide(h.Context(), b.ref(), approval.Viewer{User: eve.User}, approval.Answer{Verdict: approval.Decline})
+	if !errors.Is(err, approval.ErrForbidden) {
+		t.Errorf("somebody else declines: got %v, want %v", err, approval.ErrForbidden)
+	}
+	if diff := cmp.Diff(before, requestOf(h, ada, b)); diff != "" {
+		t.Errorf("somebody else changed it, was (-) is (+):\n%s", diff)
+	}
+	ada.Approve(b.ref(), "")
+	tokens := r.Poll(b.deviceCode).Want(ok)
+	if got := claimsOf(h.House, tokens.S("access_token"), "at+jwt", r.Client.ID)["sub"]; got != ada.ID {
+		t.Errorf("sub: got %v, want %s", got, ada.ID)
+	}
+
+	// Whether there is such a user, nobody is told.
+	nobody := begin(r, F{"expected_sub": "6f0a1c7e-52f4-4d8f-9d1b-3f4b1f0a9c11"})
+	for _, p := range []*apitest.Person{ada, eve} {
+		if err := p.TryApprove(nobody.ref(), ""); !errors.Is(err, approval.ErrForbidden) {
+			t.Errorf("%s approves what nobody may: got %v, want %v", p.Username, err, approval.ErrForbidden)
+		}
+	}
+	r.Post(apitest.DevicePath, F{"expected_sub": "ada"}).WantError(badRequest, "invalid_request")
 }
 
 func TestDeviceAuthorization_asksForWhatTheClientMayHave(t *testing.T) {

@@ -80,6 +80,7 @@ func (f *face) tell(ctx context.Context, given string, asks account.Client) (int
 	case a.device.NamespaceID != asks.NamespaceID:
 		return introspection{}, errDead
 	}
+	f.Service.Used(ctx, a.device.ID, a.device.LastSeen())
 	t := a.claims
 	return introspection{
 		Active: true, Scope: t.Scope, ClientID: t.ClientID, Username: a.user.Username, TokenType: a.scheme(),
@@ -104,6 +105,7 @@ func (f *face) tellRefresh(ctx context.Context, given string, asks account.Clien
 	case err != nil:
 		return introspection{}, err
 	}
+	f.Service.Used(ctx, d.ID, d.LastSeen())
 	told := introspection{
 		Active: true, Scope: strings.Join(d.Scopes, " "), ClientID: d.ClientID, Username: u.Username,
 		Expires: d.Expires.Unix(), IssuedAt: d.SeenAt.Unix(), Subject: d.UserID, Audience: f.Issuer, Issuer: f.Issuer,

@@ -45,6 +45,13 @@ func TestRevoke_onOneNodeIsSeenOnAnother(t *testing.T) {
 			_, err := h.Directory.RevokeAllDevices(t.Context(), p.User, approval.Revoker{By: approval.ByOwner})
 			return err
 		},
+		"the owner uses a recovery code": func(h *house, p *apitest.Person, _ string) error {
+			made, err := h.Directory.NewRecovery(t.Context(), p.User, 1, approval.Asker{})
+			if err == nil {
+				_, err = h.Directory.Recover(t.Context(), p.Username, made.Codes[0], "192.0.2.7")
+			}
+			return err
+		},
 		"the owner undoes it": func(h *house, p *apitest.Person, sid string) error {
 			d, err := h.store.Device(t.Context(), sid)
 			if err == nil {

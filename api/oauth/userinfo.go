@@ -29,6 +29,7 @@ func (f *face) userinfo(c *gin.Context) error {
 		return challenge(c, http.StatusForbidden, a.scheme(), codeInsufficientScope,
 			"The access token was not granted the scope openid.", `scope="openid"`)
 	}
+	f.Service.Used(c.Request.Context(), a.device.ID, a.device.LastSeen())
 	who := struct {
 		Subject  string `json:"sub"`
 		Username string `json:"preferred_username,omitempty"`

@@ -53,7 +53,7 @@ type storyteller struct {
 // by one because there are few.
 func (f *face) storyteller(ctx context.Context, who visitor, events []approval.Event) (storyteller, error) {
 	s := storyteller{requests: map[string]approval.Request{}, apps: map[string]string{}}
-	filter := approval.Filter{NamespaceID: who.User.NamespaceID, UserID: who.User.ID}
+	filter := approval.Filter{UserID: who.User.ID}
 	found, err := f.Service.Store.List(ctx, filter, activityLength)
 	if err != nil {
 		return s, fmt.Errorf("list requests: %w", err)
@@ -77,15 +77,12 @@ func (f *face) storyteller(ctx context.Context, who visitor, events []approval.E
 
 // tell puts an event into words; ok is false for what a person need not know.
 func (s storyteller) tell(ev approval.Event) (entry web.ActivityEntry, ok bool) {
-	var l line
-	var words string
-	if ev.RequestID == "" {
-		l, ok = accountLines[ev.Name]
-		words = l.words
-		if l.named && ev.Detail != "" {
-			words += ": " + ev.Detail
-		}
-	} else {
+	l, ok := accountLines[ev.Name]
+	words := l.words
+	switch {
+	case ok && l.named && ev.Detail != "":
+		words += ": " + ev.Detail
+	case !ok && ev.RequestID != "":
 		l, ok = s.requestLine(ev)
 		words = strings.Replace(l.words, "%s", s.subject(ev), 1)
 	}
@@ -97,6 +94,9 @@ func (s storyteller) tell(ev approval.Event) (entry web.ActivityEntry, ok bool) 
 }
 
 func (s storyteller) requestLine(ev approval.Event) (line, bool) {
+	if ev.Name == approval.EventLapsed && ev.Detail == faceKeycloak {
+		return line{}, false // it was told of the yes at once; nobody collects
+	}
 	if l, ok := lineBy[by{ev.Name, ev.Detail}]; ok {
 		return l, true
 	}
@@ -168,6 +168,9 @@ func from(ev approval.Event) string {
 func (s storyteller) subject(ev approval.Event) string {
 	r := s.requests[ev.RequestID]
 	app := cmp.Or(r.Context.App, s.apps[ev.ClientID])
+	if r.Face == Face { // there is no app
+		app = ""
+	}
 	name := device(r.Context)
 	if ev.Name == approval.EventDeviceRevoked {
 		_, called := revokedLine(ev.Detail)
@@ -239,6 +242,7 @@ var revokedLines = map[approval.By]line{
 	approval.ByHolder:       {words: "Signed out by itself: %s"},
 	approval.ByReuse:        {words: "nod signed out %s: a token was used that had been replaced, so somebody may have a copy", mark: web.MarkAlert},
 	approval.ByLost:         {words: "The answer got lost on its way, and what was in it is worthless: %s"},
+	approval.ByRecovery:     {words: "A recovery code was used, which signed out %s"},
 	approval.ByBackend:      {words: "The app signed out %s"},
 	approval.ByUserEnded:    {words: "Your account was switched off, which signed out %s"},
 	approval.ByClientEnded:  {words: "The app was removed, which signed out %s"},
@@ -253,16 +257,18 @@ type by struct {
 
 // lineBy replaces the line where somebody else, or something else, decided.
 var lineBy = map[by]line{
-	{approval.EventApproved, string(approval.ByBackend)}: {words: "The app approved %s", mark: web.MarkApproved},
-	{approval.EventDenied, "wrong number"}:               {words: "Declined because of wrong numbers: %s", mark: web.MarkAlert},
-	{approval.EventCanceled, string(approval.ByHolder)}:  {words: "The device gave up: %s"},
-	{approval.EventCanceled, string(approval.ByBackend)}: {words: "The app took back %s"},
-	{approval.EventCanceled, string(approval.ByOwner)}:   {words: "You took back your approval of %s"},
+	{approval.EventApproved, string(approval.ByBackend)}:  {words: "The app approved %s", mark: web.MarkApproved},
+	{approval.EventDenied, "wrong number"}:                {words: "Declined because of wrong numbers: %s", mark: web.MarkAlert},
+	{approval.EventCanceled, string(approval.ByHolder)}:   {words: "The device gave up: %s"},
+	{approval.EventCanceled, string(approval.ByBackend)}:  {words: "The app took back %s"},
+	{approval.EventCanceled, string(approval.ByOwner)}:    {words: "You took back your approval of %s"},
+	{approval.EventCanceled, string(approval.ByRecovery)}: {words: "A recovery code was used, which took back the approval of %s"},
 }
 
 var accountLines = map[approval.EventName]line{
 	approval.EventSignedIn:        {words: "Signed in to nod with a passkey", named: true},
 	approval.EventSessionEnded:    {words: "A browser was signed out of nod", named: true},
+	approval.EventSignedOut:       {words: "You signed out of nod in a browser", named: true},
 	approval.EventUserCreated:     {words: "Your account was made"},
 	approval.EventUserActivated:   {words: "Your account was switched on again"},
 	approval.EventUserDeactivated: {words: "Your account was switched off", mark: web.MarkAlert},

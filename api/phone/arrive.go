@@ -3,11 +3,9 @@ package phone
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/web"
 )
 
@@ -27,11 +25,6 @@ func ledHere(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Site") != "same-origin"
 }
 
-// ledByAnotherSite says whether another site did.
-func ledByAnotherSite(r *http.Request) bool {
-	return ledHere(r) && r.Header.Get("Sec-Fetch-Site") == "cross-site"
-}
-
 // arrive sends the browser to the same path, with its query, once more, as our own
 // navigation.
 // A redirect would not do: it counts to the navigation that another site began.
@@ -44,17 +37,13 @@ func (f *face) arrive(c *gin.Context, path string) error {
 	})
 }
 
-// arrived goes on to where the visitor wanted, or asks for a sign-in first. An
-// invitation needs none and is shown here.
+// arrived goes on to where the visitor wanted, or asks for a sign-in first.
 func (f *face) arrived(c *gin.Context) error {
 	next := c.Param("next")
 	if query := c.Request.URL.RawQuery; query != "" {
 		next += "?" + query
 	}
 	next = web.LocalPath(next)
-	if secret, ok := strings.CutPrefix(next, "/enrol/"); ok {
-		return f.showInvitation(c, account.Secret(secret))
-	}
 	_, err := f.sessions.find(c)
 	switch {
 	case errors.Is(err, errSignedOut):

@@ -27,6 +27,9 @@ func (f *face) card(view approval.View, who visitor) web.Review {
 		Backend: fromBackend(r), UserCode: view.UserCode, Scopes: scopes(r), Details: r.Context.Details,
 		Payload: r.Context.Payload, PayloadType: r.Context.PayloadType,
 	}
+	if r.Face == Face { // the browser has no other name
+		out.Own, out.DeviceName, out.UserAgent = true, out.UserAgent, ""
+	}
 	switch {
 	case view.NeedsNumber:
 		out.Match, out.Choices, out.TriesLeft = string(r.Match), view.Choices, view.TriesLeft
@@ -128,7 +131,7 @@ func standing(r approval.Request, now time.Time) approval.State {
 func result(r approval.Request, frame web.Frame, already bool) web.ResultPage {
 	page := web.ResultPage{
 		Frame: frame, RequestID: r.ID, State: string(standing(r, frame.Now)), Already: already,
-		AppName: r.Context.App, Device: device(r.Context), Backend: fromBackend(r),
+		AppName: r.Context.App, Device: device(r.Context), Backend: fromBackend(r), Passkey: r.Purpose == approval.AddCredential,
 	}
 	if r.State == approval.Approved || r.State == approval.Redeemed {
 		page.Scopes, page.Payload = scopes(r), r.Context.Payload

@@ -301,6 +301,28 @@ func TestOtherUser_seesNothingAndChangesNothing(t *testing.T) {
 	}
 }
 
+func TestOtherUser_thanTheOneExpected_seesNothingAndChangesNothing(t *testing.T) {
+	h := newHouse(t)
+	p, other := h.owner("ada"), h.owner("eve")
+	b := h.begin(h.client, account.User{}, func(a *approval.Ask) {
+		a.Kind, a.Typed, a.Context.ExpectedSub = approval.PollCode, true, p.user.ID
+	})
+	before := h.request(b.Request.ID)
+	byCode := ref{"way": "typed", "secret": b.UserCode.Reveal()}
+	other.get("/a/"+b.Handle.Reveal()).want(http.StatusForbidden).wantNoText("Living-room TV", "ada")
+	for _, r := range []ref{scanned(b), byCode} {
+		other.beginApproval(r, "").wantCode(http.StatusForbidden, "forbidden")
+		for _, path := range []string{"inspect", "opened", "decline"} {
+			other.call("/phone/requests/"+path, map[string]any{"ref": r}).wantCode(http.StatusForbidden, "forbidden")
+		}
+	}
+	if after := h.request(b.Request.ID); after.Version != before.Version || after.State != approval.Pending {
+		t.Errorf("request: got version %d, %s; want version %d, pending", after.Version, after.State, before.Version)
+	}
+	p.approve(byCode, "").want(http.StatusOK)
+	h.wantState(b.Request.ID, approval.Approved)
+}
+
 func TestOtherNamespace_findsNothing(t *testing.T) {
 	h := newHouse(t)
 	p := h.owner("ada")

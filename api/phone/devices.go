@@ -86,8 +86,8 @@ func (f *face) deviceLine(d account.Device, c account.Client) web.Device {
 		Place: cmp.Or(d.Place, f.Service.Place(address).Name), Address: address,
 		SignedInAt: d.CreatedAt, How: howApproved(d), EndedAt: d.RevokedAt, Why: whyEnded[approval.By(d.RevokedBy)],
 	}
-	if d.SeenAt.After(d.CreatedAt) {
-		line.SeenAt = d.SeenAt
+	if seen := d.LastSeen(); seen.After(d.CreatedAt) {
+		line.SeenAt = seen
 	}
 	for _, name := range d.Scopes {
 		scope := web.Scope{Scope: name}
@@ -141,10 +141,11 @@ func howApproved(d account.Device) string {
 
 // whyEnded are phrases after "Signed out".
 var whyEnded = map[approval.By]string{
-	approval.ByOwner:   "by you",
-	approval.ByHolder:  "by itself",
-	approval.ByReuse:   "by nod: a token was used that had been replaced, so somebody may have a copy",
-	approval.ByBackend: "by the app",
+	approval.ByOwner:    "by you",
+	approval.ByHolder:   "by itself",
+	approval.ByReuse:    "by nod: a token was used that had been replaced, so somebody may have a copy",
+	approval.ByBackend:  "by the app",
+	approval.ByRecovery: "with a recovery code",
 }
 
 // sessionLines lists the browsers that are signed in, the visitor's first.

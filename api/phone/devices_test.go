@@ -219,6 +219,21 @@ func TestReport_ofWhatKeycloakHasHeard(t *testing.T) {
 	p.get("/r/"+b.Request.ID).want(http.StatusOK).wantText("Reported", "cannot be taken back here").wantNoText("Nothing was shared")
 }
 
+// Nor does it say that Keycloak did not fetch its answer: it never fetches any.
+func TestResult_ofWhatKeycloakHasHeard_longAfterwards(t *testing.T) {
+	h := newHouse(t)
+	p := h.owner("ada")
+	b := h.begin(h.client, p.user, func(a *approval.Ask) { a.Face = "keycloak" })
+	p.approve(scanned(b), "").want(http.StatusOK)
+	h.clock.advance(b.Request.Expires.Sub(b.Request.CreatedAt) + approval.CollectGrace)
+	p.get("/r/"+b.Request.ID).want(http.StatusOK).wantText("Approved", "has gone on by itself", "this was not me").
+		wantNoText("not used", "Nothing was shared", ">Undo<")
+	p.form("/phone/requests/report", "way", "listed", "secret", b.Request.ID).wantLocation("/r/" + b.Request.ID)
+	h.wantState(b.Request.ID, approval.Lapsed)
+	p.get("/r/"+b.Request.ID).want(http.StatusOK).wantText("Reported", "cannot be taken back here").wantNoText("Nothing was shared")
+	p.get("/activity").want(http.StatusOK).wantText("You approved", "it was not you").wantNoText("never used")
+}
+
 func TestReport_tellsTheOperatorOnce(t *testing.T) {
 	var log bytes.Buffer
 	metrics := prometheus.NewRegistry()

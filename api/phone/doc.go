@@ -3,6 +3,8 @@
 //
 // # Guarantees
 //
+//   - No path and no query takes a secret that lets somebody in: an invitation is a
+//     fragment, which the page's script sends in bodies.
 //   - A GET changes nothing, however often a link is opened or prefetched. (A
 //     session's last use is noted, at most once an hour; and a wrong user code in
 //     a link that somebody opens costs a try, like one that is typed.)
@@ -20,6 +22,10 @@
 //     needs a session and works as a plain form.
 //   - A way into the account is added (a passkey, a link for another device, recovery
 //     codes) only with a passkey's answer that was made for just that.
+//   - A browser without a passkey gets one on /join, for as long as the approval of
+//     somebody who scanned or typed its code lasts. What it waits with is a cookie like
+//     the session's and in no path, page or script; it waits and makes that passkey, and
+//     opens nothing else. Asking names nobody and prompts nobody.
 //   - What /recover says, and how long it takes, is the same for a wrong code and for
 //     a name that nobody has.
 //   - The session cookie is out of reach for scripts, for other sites and for

@@ -99,6 +99,12 @@ func (p *handset) form(path string, fields ...string) reply {
 	return p.send(http.MethodPost, path, "application/x-www-form-urlencoded", values.Encode())
 }
 
+// invited asks whom an invitation is for.
+func (p *handset) invited(invitation string) reply {
+	p.t.Helper()
+	return p.call("/phone/enrol/look", map[string]any{"invitation": invitation})
+}
+
 func (p *handset) enrol(invitation string) reply {
 	p.t.Helper()
 	begun := p.call("/phone/enrol/options", map[string]any{"invitation": invitation})

@@ -1,7 +1,6 @@
 package phone
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -78,7 +77,7 @@ func (f *face) invite(c *gin.Context, who visitor) error {
 	if err != nil {
 		return err
 	}
-	link := strings.TrimRight(f.PublicURL, "/") + "/enrol/" + secret.Reveal()
+	link := web.InvitationLink(strings.TrimRight(f.PublicURL, "/"), secret.Reveal())
 	qr, err := web.QRSVG(link)
 	if err != nil {
 		return fmt.Errorf("draw invitation: %w", err)
@@ -87,7 +86,7 @@ func (f *face) invite(c *gin.Context, who visitor) error {
 		URL       string    `json:"url"`
 		QR        string    `json:"qr"`
 		ExpiresAt time.Time `json:"expires_at"`
-	}{link, "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(qr), inv.Expires})
+	}{link, dataURL(qr), inv.Expires})
 	return nil
 }
 

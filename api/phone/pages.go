@@ -17,8 +17,11 @@ func (f *face) askToSignIn(c *gin.Context, next string) error {
 		return err
 	}
 	page := web.SignInPage{Frame: frame, Next: next}
-	if strings.HasPrefix(next, "/a/") || strings.HasPrefix(next, "/r/") || strings.HasPrefix(next, "/device?") {
+	switch {
+	case strings.HasPrefix(next, "/device?"):
 		page.Reason = "A device asks to be let in. Sign in to see which."
+	case strings.HasPrefix(next, "/a/"), strings.HasPrefix(next, "/r/"): // a device, an app, a text to agree to
+		page.Reason = "A request waits for your answer. Sign in to see it."
 	}
 	return f.show(c, http.StatusOK, page)
 }

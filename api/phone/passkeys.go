@@ -1,9 +1,13 @@
 package phone
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -12,11 +16,15 @@ import (
 	"github.com/nod-auth/nod/web"
 )
 
+// fieldDeleted names in the page's address the passkey that was just deleted.
+const fieldDeleted = "deleted"
+
 func (f *face) passkeys(c *gin.Context, who visitor) error {
 	return f.showPasskeys(c, who, http.StatusOK, "")
 }
 
-// showPasskeys lists the visitor's passkeys, below what was refused just now.
+// showPasskeys lists the visitor's passkeys, below what was refused just now and what
+// one that was deleted just now has left behind.
 func (f *face) showPasskeys(c *gin.Context, who visitor, status int, fault string) error {
 	ctx := c.Request.Context()
 	found, err := f.Accounts.Passkeys(ctx, who.User.ID)
@@ -31,9 +39,27 @@ func (f *face) showPasskeys(c *gin.Context, who visitor, status int, fault strin
 	if err != nil {
 		return err
 	}
-	return f.show(c, status, web.PasskeysPage{
+	page := web.PasskeysPage{
 		Frame: frame, Passkeys: passkeyLines(found, who.passkeyID), Codes: codeSet(set), Error: fault,
-	})
+	}
+	if id := c.Query(fieldDeleted); id != "" {
+		if page.Left, err = f.leftBy(ctx, who, id, frame.Now); err != nil {
+			return err
+		}
+	}
+	return f.show(c, status, page)
+}
+
+// leftBy is what a passkey let in and nobody has signed out: deleting the passkey does
+// not, since most of it is the owner's own.
+func (f *face) leftBy(ctx context.Context, who visitor, passkeyID string, now time.Time) ([]web.Device, error) {
+	found, err := f.Directory.Devices(ctx, who.User)
+	if err != nil {
+		return nil, err
+	}
+	return f.deviceLines(ctx, slices.DeleteFunc(found, func(d account.Device) bool {
+		return d.PasskeyID != passkeyID || !d.RevokedAt.IsZero() || !now.Before(d.KeepUntil())
+	}))
 }
 
 // passkeyLines are those that were not revoked.
@@ -86,7 +112,7 @@ func (f *face) deletePasskey(c *gin.Context, who visitor) error {
 	case err != nil:
 		return err
 	}
-	return seeOther(c, "/passkeys")
+	return seeOther(c, "/passkeys?"+url.Values{fieldDeleted: {p.ID}}.Encode())
 }
 
 // ownPasskey finds the passkey the path names among the visitor's own.

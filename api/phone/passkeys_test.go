@@ -53,7 +53,7 @@ func TestPasskey_deleted_butNotTheLast(t *testing.T) {
 	if len(keys) != 2 {
 		t.Fatalf("passkeys: got %d, want 2", len(keys))
 	}
-	p.form("/phone/passkeys/" + keys[1].ID + "/delete").wantLocation("/passkeys")
+	p.form("/phone/passkeys/" + keys[1].ID + "/delete").wantLocation("/passkeys?deleted=" + keys[1].ID)
 	// The phone that had it is signed out with it.
 	other.get("/").want(http.StatusOK).wantText("Sign in with a passkey")
 	p.get("/passkeys").want(http.StatusOK).wantText("This is the only passkey")
@@ -64,6 +64,31 @@ func TestPasskey_deleted_butNotTheLast(t *testing.T) {
 	// Deleted is gone: it can be neither deleted again nor renamed.
 	p.form("/phone/passkeys/" + keys[1].ID + "/delete").want(http.StatusNotFound)
 	p.form("/phone/passkeys/"+keys[1].ID+"/rename", "name", "x").want(http.StatusNotFound)
+}
+
+func TestPasskey_deleted_offersToSignOutWhatItLetIn(t *testing.T) {
+	h := newHouse(t)
+	p := h.owner("ada")
+	first := h.keysOf(p.user)[0]
+	_, tv := p.letIn("Living-room TV", "")
+	_, radio := p.letIn("Kitchen radio", "")
+	_, gone := p.letIn("Old tablet", "")
+	p.form("/phone/devices/revoke", "device", gone).wantLocation("/devices")
+	p = p.second() // the first one's session ends with it
+	_, kept := p.letIn("Laptop", "")
+
+	p.get("/passkeys").want(http.StatusOK).wantNoText("still signed in")
+	p.form("/phone/passkeys/" + first.ID + "/delete").wantLocation("/passkeys?deleted=" + first.ID)
+	p.get("/passkeys?deleted="+first.ID).want(http.StatusOK).
+		wantText("2 devices that the deleted passkey let in are still signed in", `value="`+tv+`"`, `value="`+radio+`"`).
+		wantNoText("Old tablet", "Laptop", kept)
+	h.owner("eve").get("/passkeys?deleted="+first.ID).want(http.StatusOK).wantNoText("still signed in", tv)
+
+	p.form("/phone/devices/revoke", "device", tv, "next", "/passkeys").wantLocation("/passkeys")
+	p.get("/passkeys?deleted="+first.ID).want(http.StatusOK).wantText("A device that the deleted passkey let in is still signed in", "Sign it out").wantNoText(tv)
+	p.form("/phone/devices/revoke", "device", radio).wantLocation("/devices")
+	p.get("/passkeys?deleted=" + first.ID).want(http.StatusOK).wantNoText("still signed in")
+	h.wantRevoked(kept, "")
 }
 
 func TestPasskey_ofSomebodyElse_isNotFound(t *testing.T) {

@@ -89,7 +89,7 @@ func Mount(r gin.IRouter, cfg Config) error {
 	r.GET("/devices", page(f.owner(f.devices)))
 	r.GET("/notifications", page(f.owner(f.notifications)))
 	r.GET("/activity", page(f.owner(f.activity)))
-	r.GET("/enrol/:secret", page(f.invitation))
+	r.GET("/enrol", page(f.enrolment))
 	r.GET(arrivePath+"/*next", page(f.arrived))
 	r.GET(web.OfflinePath, page(f.offline))
 	r.GET(web.WorkerPath, gin.WrapH(web.ServiceWorker()))
@@ -97,6 +97,7 @@ func Mount(r gin.IRouter, cfg Config) error {
 	r.POST("/phone/signin/options", call(f.beginSignIn))
 	r.POST("/phone/signin", call(f.signIn))
 	r.POST("/phone/signout", page(f.signOut))
+	r.POST("/phone/enrol/look", call(f.lookAtInvitation))
 	r.POST("/phone/enrol/options", call(f.beginEnrol))
 	r.POST("/phone/enrol", call(f.enrol))
 
@@ -122,7 +123,7 @@ func Mount(r gin.IRouter, cfg Config) error {
 }
 
 // mountWaysIn adds what a person's own ways in are managed with: passkeys, links for
-// another device, recovery codes.
+// another device, recovery codes, and the page of a device that has no passkey yet.
 func (f *face) mountWaysIn(r gin.IRouter) {
 	page, call := f.page, f.call
 
@@ -140,6 +141,12 @@ func (f *face) mountWaysIn(r gin.IRouter) {
 	r.POST("/phone/invite", call(f.signedIn(f.invite)))
 	r.POST("/phone/recovery/options", call(f.signedIn(f.beginRecovery)))
 	r.POST("/phone/recovery", call(f.signedIn(f.makeRecovery)))
+
+	r.GET("/join", page(f.join))
+	r.POST("/phone/join", call(f.beginJoin))
+	r.POST("/phone/join/wait", call(f.awaitJoin))
+	r.POST("/phone/join/passkey/options", call(f.beginJoinPasskey))
+	r.POST("/phone/join/passkey", call(f.joinPasskey))
 }
 
 func newFace(cfg Config) (*face, error) {

@@ -122,7 +122,7 @@ func (f *face) recover(c *gin.Context) error {
 	case err != nil:
 		return err
 	}
-	return seeOther(c, "/enrol/"+invitation.Reveal())
+	return seeOther(c, web.InvitationLink("", invitation.Reveal())) // browsers take the fragment along (RFC 9110 section 10.2.2)
 }
 
 // tooManyRecoveries says what the budget for wrong codes means to somebody typing.

@@ -74,13 +74,15 @@ func TestRecover_onANewPhone(t *testing.T) {
 	fresh.get("/recover").want(http.StatusOK).wantText(`name="username"`, `name="code"`)
 	fresh.recover("ada", old[0]).want(http.StatusUnprocessableEntity).wantText("do not belong together")
 	to := fresh.recover(" ada ", strings.ToLower(strings.ReplaceAll(codes[4], "-", " "))).want(http.StatusSeeOther).header.Get("Location")
-	invitation, ok := strings.CutPrefix(to, "/enrol/")
+	invitation, ok := strings.CutPrefix(to, "/enrol#")
 	if !ok {
 		t.Fatalf("location: got %q, want where a passkey is made", to)
 	}
 	lost.get("/").want(http.StatusOK).wantText("Sign in with a passkey") // signed out everywhere
 	fresh.get("/").want(http.StatusOK).wantText("Sign in with a passkey")
-	fresh.get(to).want(http.StatusOK).wantText("Create a passkey for <bdi>ada</bdi>", "Your recovery code is used up")
+	if got := fresh.invited(invitation).want(http.StatusOK); got.member("username") != "ada" || got.member("recovers") != true {
+		t.Errorf("invitation: got %s, want one of ada that recovers", got.text)
+	}
 	made := fresh.enrol(invitation).want(http.StatusOK)
 	if got := made.member("redirect"); got != "/passkeys" {
 		t.Errorf("afterwards: got %v, want the passkeys, to delete the lost one", got)
@@ -195,8 +197,8 @@ func TestInvite_anotherDevice(t *testing.T) {
 	p.register("https://push.example/1")
 	invited := p.vouch("/phone/invite").want(http.StatusOK)
 	link, _ := invited.member("url").(string)
-	path, ok := strings.CutPrefix(link, h.url)
-	if !ok || !strings.HasPrefix(path, "/enrol/") {
+	secret, ok := strings.CutPrefix(link, h.url+"/enrol#")
+	if !ok {
 		t.Fatalf("link: got %q, want one of this server's", link)
 	}
 	until, err := time.Parse(time.RFC3339, invited.member("expires_at").(string))
@@ -206,20 +208,23 @@ func TestInvite_anotherDevice(t *testing.T) {
 	}
 	other := h.handset()
 	other.user = p.user
-	other.get(path).want(http.StatusOK).wantText("Create a passkey for <bdi>ada</bdi>").wantNoText("Your recovery code is used up")
-	made := other.enrol(strings.TrimPrefix(path, "/enrol/")).want(http.StatusOK)
+	if got := other.invited(secret).want(http.StatusOK); got.member("username") != "ada" || got.member("recovers") != false {
+		t.Errorf("invitation: got %s, want one of ada for one more passkey", got.text)
+	}
+	made := other.enrol(secret).want(http.StatusOK)
 	if got := made.member("redirect"); got != "/" {
 		t.Errorf("afterwards: got %v, want the start page", got)
 	}
-	h.handset().get(path).want(http.StatusGone)
+	h.handset().invited(secret).wantCode(http.StatusGone, "invitation_over")
 	p.get("/").want(http.StatusOK).wantText("Signed in as") // nobody was signed out
 	if got := h.notices(); !slices.Equal(got, []string{"passkey_added"}) {
 		t.Errorf("phones were told %q, want of one passkey", got)
 	}
 
-	late := p.vouch("/phone/invite").want(http.StatusOK).member("url").(string)
+	_, late, _ := strings.Cut(p.vouch("/phone/invite").want(http.StatusOK).member("url").(string), "#")
+	h.handset().invited(late).want(http.StatusOK)
 	h.clock.advance(15 * time.Minute)
-	h.handset().get(strings.TrimPrefix(late, h.url)).want(http.StatusGone)
+	h.handset().invited(late).wantCode(http.StatusGone, "invitation_over")
 }
 
 func TestVouch_isPaced(t *testing.T) {
@@ -234,4 +239,26 @@ func TestVouch_isPaced(t *testing.T) {
 	if refused < 5 {
 		t.Errorf("%d of 30 were refused, want all above 20 in a minute", refused)
 	}
+}
+
+func TestRecover_signsOutWhatWasLetIn(t *testing.T) {
+	h := newHouse(t)
+	lost := h.owner("ada")
+	codes := lost.recoveryCodes()
+	_, tv := lost.letIn("Living-room TV", "")
+	waiting := h.begin(h.client, lost.user, func(a *approval.Ask) { a.Context.DeviceName = "Radio" })
+	lost.approve(scanned(waiting), "").want(http.StatusOK)
+
+	fresh := h.handset()
+	fresh.user = lost.user
+	_, invitation, _ := strings.Cut(fresh.recover("ada", codes[0]).want(http.StatusSeeOther).header.Get("Location"), "#")
+	h.wantRevoked(tv, "recovery")
+	h.wantState(waiting.Request.ID, approval.Canceled)
+	fresh.enrol(invitation).want(http.StatusOK)
+	fresh.get("/devices").want(http.StatusOK).wantText("Signed out lately", "With a recovery code").wantNoText("Sign out everywhere")
+	fresh.get("/activity").want(http.StatusOK).wantText(
+		"A recovery code was used, which signed you out everywhere",
+		"A recovery code was used, which signed out Living-room TV (Acme TV)",
+		"A recovery code was used, which took back the approval of a sign-in on Radio (Acme TV)",
+	)
 }

@@ -129,7 +129,8 @@ func (f *face) signedOut(ctx context.Context, r approval.Request) (bool, error) 
 // ended is the state as the result page knows it: what the person did about it counts
 // for more than how it had ended.
 func ended(state string, r approval.Request, signedOut bool) string {
-	told := r.State == approval.Canceled && r.Face == faceKeycloak // it had been approved, or nobody could report it
+	// It had been approved, or nobody could report it; and of that Keycloak was told.
+	told := r.Face == faceKeycloak && (r.State == approval.Canceled || r.State == approval.Lapsed)
 	switch {
 	case r.EndedBy == approval.ByReport && r.State != approval.Redeemed && !told:
 		return "reported"
@@ -141,6 +142,8 @@ func ended(state string, r approval.Request, signedOut bool) string {
 		return "undone"
 	case signedOut:
 		return "ended"
+	case r.Face == faceKeycloak && state == "lapsed":
+		return "redeemed" // Keycloak collects nothing, so that it lapses with its answer given
 	default:
 		return state
 	}
@@ -149,9 +152,12 @@ func ended(state string, r approval.Request, signedOut bool) string {
 // undoable says whether an approval can be taken back: until it was collected any can,
 // after that what signed something in.
 func undoable(state string, r approval.Request) bool {
+	if r.Face == faceKeycloak {
+		return false
+	}
 	switch approval.State(state) {
 	case approval.Approved:
-		return r.Face != faceKeycloak
+		return true
 	case approval.Redeemed:
 		return r.Purpose == approval.SignIn || r.Purpose == approval.Direct
 	default:

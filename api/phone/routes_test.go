@@ -17,19 +17,20 @@ import (
 
 // needNoSession are the routes that somebody signed out may use.
 var needNoSession = []string{
-	"/enrol/:secret", "/arrive/*next",
-	"/phone/signin/options", "/phone/signin", "/phone/signout", "/phone/enrol/options", "/phone/enrol", "/recover",
+	"/phone/signin/options", "/phone/signin", "/phone/signout",
+	"/phone/enrol/look", "/phone/enrol/options", "/phone/enrol", "/recover",
+	"/phone/join", "/phone/join/wait", "/phone/join/passkey/options", "/phone/join/passkey",
 }
 
 // paths are the house's routes of a method, with b in the place of parameters.
-func (h *house) paths(method string, b approval.Begun, invitation, passkeyID string) map[string]string {
+func (h *house) paths(method string, b approval.Begun, passkeyID string) map[string]string {
 	h.t.Helper()
 	phones, err := h.store.Phones(context.Background(), b.Request.UserID)
 	must(h.t, err)
 	approved, err := h.store.List(context.Background(), approval.Filter{UserID: b.Request.UserID, States: []approval.State{approval.Approved}}, 1)
 	must(h.t, err)
 	fill := strings.NewReplacer(
-		":handle", b.Handle.Reveal(), ":secret", invitation, "*next", "a/"+b.Handle.Reveal(),
+		":handle", b.Handle.Reveal(), "*next", "a/"+b.Handle.Reveal(),
 		"/r/:id", "/r/"+b.Request.ID, "/passkeys/:id", "/passkeys/"+passkeyID,
 		"/phones/:id", "/phones/"+phones[0].ID, "/receipts/:id", "/receipts/"+approved[0].ID,
 	)
@@ -46,12 +47,11 @@ func (h *house) paths(method string, b approval.Begun, invitation, passkeyID str
 // needs a session, and what everybody may have.
 var notPages = map[string]int{
 	"/phone/requests": http.StatusUnauthorized, "/phone/phones": http.StatusUnauthorized,
-	"/sw.js": http.StatusOK, "/offline": http.StatusOK, "/enrol/:secret": http.StatusOK, "/recover": http.StatusOK,
+	"/sw.js": http.StatusOK, "/offline": http.StatusOK, "/enrol": http.StatusOK, "/recover": http.StatusOK, "/join": http.StatusOK,
 }
 
-// everything is a house with a request, an invitation, a phone that is told and
-// an owner's passkey.
-func everything(t *testing.T) (*house, *handset, approval.Begun, string, string) {
+// everything is a house with a request, a phone that is told and an owner's passkey.
+func everything(t *testing.T) (*house, *handset, approval.Begun, string) {
 	t.Helper()
 	h := newHouse(t)
 	p := h.owner("ada")
@@ -59,11 +59,11 @@ func everything(t *testing.T) (*house, *handset, approval.Begun, string, string)
 	p.approve(scanned(h.ask(h.client, p.user, approval.Long)), "").want(http.StatusOK) // leaves a receipt
 	keys, err := h.store.Passkeys(context.Background(), p.user.ID)
 	must(t, err)
-	return h, p, h.ask(h.client, p.user, approval.Short), h.invite(p.user), keys[0].ID
+	return h, p, h.ask(h.client, p.user, approval.Short), keys[0].ID
 }
 
 func TestGet_changesNothing(t *testing.T) {
-	h, p, b, invitation, passkeyID := everything(t)
+	h, p, b, passkeyID := everything(t)
 	ctx := context.Background()
 	snapshot := func() (any, any, any) {
 		events, err := h.store.Events(ctx, p.user.ID, 1000)
@@ -73,7 +73,7 @@ func TestGet_changesNothing(t *testing.T) {
 		return events, h.request(b.Request.ID), keys
 	}
 	events, request, keys := snapshot()
-	routes := h.paths(http.MethodGet, b, invitation, passkeyID)
+	routes := h.paths(http.MethodGet, b, passkeyID)
 	if len(routes) < 13 {
 		t.Fatalf("GET routes: got %d, want all of them", len(routes))
 	}
@@ -88,18 +88,17 @@ func TestGet_changesNothing(t *testing.T) {
 			t.Errorf("GET %s changed something:\n%+v\n%+v\n%+v", pattern, e, r, k)
 		}
 	}
-	h.handset().enrol(invitation).want(http.StatusOK) // the invitation is as good as before
 }
 
 func TestPost_fromAnotherOrigin_isRefused(t *testing.T) {
-	h, p, b, invitation, passkeyID := everything(t)
+	h, p, b, passkeyID := everything(t)
 	hostile := map[string][]string{
 		"cross-site": {"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
 		"same-site":  {"Sec-Fetch-Site", "same-site", "Origin", "http://sub.localhost"},
 		"old":        {"Origin", "https://evil.example"},
 		"opaque":     {"Sec-Fetch-Site", "cross-site", "Origin", "null"},
 	}
-	for pattern, path := range h.paths(http.MethodPost, b, invitation, passkeyID) {
+	for pattern, path := range h.paths(http.MethodPost, b, passkeyID) {
 		for name, header := range hostile {
 			form := p.send(http.MethodPost, path, "application/x-www-form-urlencoded", "way=scanned&secret="+b.Handle.Reveal(), header...)
 			if form.status != http.StatusForbidden {
@@ -117,9 +116,9 @@ func TestPost_fromAnotherOrigin_isRefused(t *testing.T) {
 }
 
 func TestSignedOut_postsAre401AndPagesAskForASignIn(t *testing.T) {
-	h, p, b, invitation, passkeyID := everything(t)
+	h, p, b, passkeyID := everything(t)
 	stranger := h.handset()
-	for pattern, path := range h.paths(http.MethodPost, b, invitation, passkeyID) {
+	for pattern, path := range h.paths(http.MethodPost, b, passkeyID) {
 		if slices.Contains(needNoSession, pattern) {
 			continue
 		}
@@ -135,7 +134,7 @@ func TestSignedOut_postsAre401AndPagesAskForASignIn(t *testing.T) {
 			r.wantNoText("Living-room TV", p.user.Username, b.Handle.Reveal())
 		}
 	}
-	for pattern, path := range h.paths(http.MethodGet, b, invitation, passkeyID) {
+	for pattern, path := range h.paths(http.MethodGet, b, passkeyID) {
 		got := stranger.get(path)
 		switch status := notPages[pattern]; status {
 		case 0:
@@ -151,8 +150,8 @@ func TestSignedOut_postsAre401AndPagesAskForASignIn(t *testing.T) {
 }
 
 func TestReply_carriesTheStrictHeaders(t *testing.T) {
-	h, p, b, invitation, passkeyID := everything(t)
-	for pattern, path := range h.paths(http.MethodGet, b, invitation, passkeyID) {
+	h, p, b, passkeyID := everything(t)
+	for pattern, path := range h.paths(http.MethodGet, b, passkeyID) {
 		if notPages[pattern] == http.StatusUnauthorized || pattern == "/arrive/*next" || pattern == "/sw.js" || pattern == receiptsPattern {
 			continue
 		}
@@ -222,7 +221,7 @@ func TestCeremonies_arePacedByAddress(t *testing.T) {
 	h := newHouse(t)
 	p := h.handset()
 	for path, body := range map[string]map[string]any{
-		"/phone/signin/options": {}, "/phone/enrol/options": {"invitation": "x"},
+		"/phone/signin/options": {}, "/phone/enrol/look": {"invitation": "x"}, "/phone/enrol/options": {"invitation": "x"},
 	} {
 		last := p.call(path, body)
 		for range 200 {

@@ -26,7 +26,7 @@ const touchEvery = time.Hour
 // 4.1.3.2), which plain http on localhost cannot have.
 const (
 	plainCookie  = "nod"
-	secureCookie = "__Host-nod"
+	securePrefix = "__Host-"
 )
 
 // errSignedOut means that there is no session, or not any more. It does not say
@@ -168,24 +168,30 @@ func (s sessions) touch(c *gin.Context, old account.Session, secret account.Secr
 }
 
 func (s sessions) secret(c *gin.Context) account.Secret {
-	cookie, err := c.Request.Cookie(s.name())
+	cookie, err := c.Request.Cookie(s.called(plainCookie))
 	if err != nil {
 		return ""
 	}
 	return account.Secret(cookie.Value)
 }
 
-func (s sessions) name() string {
+// called is the name that a cookie of ours has at this public URL.
+func (s sessions) called(plain string) string {
 	if s.secure {
-		return secureCookie
+		return securePrefix + plain
 	}
-	return plainCookie
+	return plain
 }
 
-// cookie carries the secret for a time; a negative one deletes it.
+// cookie carries the session's secret for a time; a negative one deletes it.
 func (s sessions) cookie(secret account.Secret, life time.Duration) *http.Cookie {
+	return s.strict(plainCookie, secret, life)
+}
+
+// strict is a cookie out of reach for scripts and for other sites.
+func (s sessions) strict(plain string, secret account.Secret, life time.Duration) *http.Cookie {
 	return &http.Cookie{
-		Name: s.name(), Value: secret.Reveal(), Path: "/", MaxAge: int(life.Seconds()),
+		Name: s.called(plain), Value: secret.Reveal(), Path: "/", MaxAge: int(life.Seconds()),
 		Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	}
 }

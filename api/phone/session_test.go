@@ -25,48 +25,6 @@ func cookie(t *testing.T, r reply) *http.Cookie {
 	return all[0]
 }
 
-func TestInvitation_createsAPasskeyAndSignsIn_once(t *testing.T) {
-	h := newHouse(t)
-	p := h.handset()
-	u := h.newUser("ada")
-	secret := h.invite(u)
-	p.get("/enrol/"+secret).want(http.StatusOK).wantText("Create a passkey", "ada")
-	done := p.enrol(secret).want(http.StatusOK)
-	if got := done.member("redirect"); got != "/" {
-		t.Errorf("redirect: got %v, want /", got)
-	}
-	p.get("/").want(http.StatusOK).wantText("Signed in as", "ada", "Nothing is waiting")
-
-	stranger := h.handset()
-	stranger.get("/enrol/"+secret).want(http.StatusGone).wantText("This invitation is over", "Ask whoever runs this service").wantNoText(secret, "ada")
-	stranger.enrol(secret).wantCode(http.StatusGone, "invitation_over")
-	stranger.get("/").want(http.StatusOK).wantText("Sign in with a passkey")
-}
-
-func TestInvitation_thatCannotBeUsed_isACalmPage(t *testing.T) {
-	h := newHouse(t)
-	p := h.handset()
-	late, gone := h.newUser("late"), h.newUser("gone")
-	tooLate, inactive := h.invite(late), h.invite(gone)
-	_, err := h.directory.Deactivate(context.Background(), gone)
-	must(t, err)
-	h.clock.advance(account.InvitationLife - time.Minute)
-	p.get("/enrol/" + tooLate).want(http.StatusOK)
-	h.clock.advance(time.Minute)
-	for name, secret := range map[string]string{"expired": tooLate, "inactive": inactive, "unknown": account.NewSecret().Reveal()} {
-		p.get("/enrol/" + secret).want(http.StatusGone).wantText("This invitation is over")
-		if got := p.enrol(secret); got.status != http.StatusGone {
-			t.Errorf("%s invitation: got %d, want 410", name, got.status)
-		}
-	}
-}
-
-func TestInvitation_whileSignedInAsSomebodyElse_saysSo(t *testing.T) {
-	h := newHouse(t)
-	p := h.owner("ada")
-	p.get("/enrol/"+h.invite(h.newUser("eve"))).want(http.StatusOK).wantText("You are signed in as", "ada", "eve")
-}
-
 func TestSignIn_comesBackToWhereItWasAsked(t *testing.T) {
 	h := newHouse(t)
 	p := h.owner("ada")
@@ -282,23 +240,6 @@ func TestArrival_fromAnotherSiteWithoutCookie_isSentOnOnce(t *testing.T) {
 	elsewhere.get(path, "Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate").want(http.StatusOK).wantText("One moment")
 	elsewhere.get(path, sameOrigin...).want(http.StatusOK).wantText("Sign in with a passkey")
 	elsewhere.get(path).want(http.StatusOK).wantText("Sign in with a passkey")
-}
-
-func TestArrival_withAnInvitation_isSentOnOnceAndShowsIt(t *testing.T) {
-	h := newHouse(t)
-	p := h.owner("ada")
-	path := "/enrol/" + h.invite(h.newUser("eve"))
-	crossSite := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}
-	stranger := h.handset()
-	first := stranger.get(path, crossSite...).want(http.StatusOK).wantNoText("eve")
-	if got, want := first.header.Get("Refresh"), "0;url=/arrive"+path; got != want {
-		t.Fatalf("refresh: got %q, want %q", got, want)
-	}
-	second := stranger.get("/arrive"+path, crossSite...).want(http.StatusOK).wantText("Create a passkey", "eve")
-	if got := second.header.Get("Refresh"); got != "" {
-		t.Errorf("refresh of the second step: got %q, want none", got)
-	}
-	p.get("/arrive"+path).want(http.StatusOK).wantText("You are signed in as", "ada", "eve")
 }
 
 func parsed(t testing.TB, raw string) *url.URL {

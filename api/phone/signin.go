@@ -15,13 +15,10 @@ import (
 	"github.com/nod-auth/nod/webauthn"
 )
 
-// How many ceremonies one address may begin in a minute. A sign-in page begins
-// one when it opens and one every 90 s; an office of a few hundred people may
+// signInsPerMinute is how many ceremonies one address may begin. A sign-in page
+// begins one when it opens and one every 90 s; an office of a few hundred people may
 // share an address.
-const (
-	signInsPerMinute = 120
-	enrolsPerMinute  = 30
-)
+const signInsPerMinute = 120
 
 func (f *face) beginSignIn(c *gin.Context) error {
 	if err := f.pace(c, "signin", signInsPerMinute); err != nil {
@@ -86,90 +83,4 @@ func credential[T webauthn.Assertion | webauthn.Attestation](raw json.RawMessage
 		}
 	}
 	return out, nil
-}
-
-// invitation shows whom an invitation is for. Who is signed in already must be
-// known, because the page says so when that will change.
-func (f *face) invitation(c *gin.Context) error {
-	if ledByAnotherSite(c.Request) {
-		return f.arrive(c, c.Request.URL.EscapedPath())
-	}
-	return f.showInvitation(c, account.Secret(c.Param("secret")))
-}
-
-func (f *face) showInvitation(c *gin.Context, secret account.Secret) error {
-	ctx := c.Request.Context()
-	who, err := f.sessions.find(c)
-	if err != nil && !errors.Is(err, errSignedOut) {
-		return err
-	}
-	frame, err := f.frame(ctx, who)
-	if err != nil {
-		return err
-	}
-	found, invited, err := f.Ceremonies.Invited(ctx, secret)
-	if err != nil {
-		return invitationOver(err)
-	}
-	return f.show(c, http.StatusOK, web.EnrolPage{
-		Frame: frame, Invitation: secret.Reveal(), Username: invited.Username, ExpiresAt: found.Expires, Recovers: found.Recovers,
-	})
-}
-
-func (f *face) beginEnrol(c *gin.Context) error {
-	if err := f.pace(c, "enrol", enrolsPerMinute); err != nil {
-		return err
-	}
-	var in struct {
-		Invitation string `json:"invitation"`
-	}
-	if err := wire.Decode(c, wire.BodyLimit, &in); err != nil {
-		return err
-	}
-	options, _, err := f.Ceremonies.BeginEnrol(c.Request.Context(), account.Secret(in.Invitation))
-	if err != nil {
-		return invitationOver(err)
-	}
-	c.JSON(http.StatusOK, gin.H{"publicKey": options})
-	return nil
-}
-
-func (f *face) enrol(c *gin.Context) error {
-	var in struct {
-		Invitation string          `json:"invitation"`
-		Credential json.RawMessage `json:"credential"`
-	}
-	if err := wire.Decode(c, wire.WebAuthnLimit, &in); err != nil {
-		return err
-	}
-	answer, err := credential[webauthn.Attestation](in.Credential)
-	if err != nil {
-		return err
-	}
-	ctx, secret := c.Request.Context(), account.Secret(in.Invitation)
-	invited, err := f.Accounts.Invitation(ctx, secret.Hash())
-	if err != nil && !errors.Is(err, approval.ErrNotFound) { // then the ceremony says what became of it
-		return err
-	}
-	user, passkey, err := f.Ceremonies.Enrol(ctx, secret, answer, passkeyName(c.Request.UserAgent()), wire.Address(c))
-	if err != nil {
-		return invitationOver(err)
-	}
-	if invited.Recovers { // what was lost is still in the list
-		return f.welcome(c, user, passkey, "/passkeys")
-	}
-	return f.welcome(c, user, passkey, "/")
-}
-
-// invitationOver answers alike for an invitation that never was, was used, or
-// has run out: the remedy is the same. Other errors stay what they are.
-func invitationOver(err error) error {
-	over := errors.Is(err, approval.ErrNotFound) || errors.Is(err, approval.ErrExpired) || errors.Is(err, approval.ErrInactive)
-	if !over {
-		return err
-	}
-	return &wire.Error{
-		Status: http.StatusGone, Code: codeInvitation, Cause: err,
-		Message: "An invitation works once and only for a while. This one does not work any more.",
-	}
 }

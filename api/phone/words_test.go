@@ -124,6 +124,7 @@ func TestTell_knowsEveryEventOfAUser(t *testing.T) {
 func TestTell_whatAPersonNeedNotKnow_isNotTold(t *testing.T) {
 	for _, ev := range []approval.Event{
 		{Name: "something.new"}, {Name: "something.new", RequestID: "r"}, {Name: approval.EventBound, RequestID: "r"},
+		{Name: approval.EventLapsed, RequestID: "r", Detail: faceKeycloak},
 		{Name: approval.EventClientCreated}, {Name: approval.EventClientKeyAdded}, {Name: approval.EventClientDeleted},
 	} {
 		if entry, ok := (storyteller{}).tell(ev); ok {
@@ -151,6 +152,8 @@ func TestTell_inWords(t *testing.T) {
 		"asked by a backend":  {approval.Event{Name: approval.EventRequested, RequestID: "bank"}, "You were asked for your approval: a request of Acme Bank", "", ""},
 		"a backend's answer":  {approval.Event{Name: approval.EventRedeemed, RequestID: "bank"}, "The app has its answer: a request of Acme Bank", "", ""},
 		"signed out by owner": {approval.Event{Name: approval.EventDeviceRevoked, RequestID: "tv", Detail: "owner Living-room TV"}, "You signed out Living-room TV (Acme TV)", "", ""},
+		"never collected":     {approval.Event{Name: approval.EventLapsed, RequestID: "tv", Detail: "native"}, "Approved, but never used: a sign-in on Living-room TV (Acme TV)", "", ""},
+		"taken back":          {approval.Event{Name: approval.EventCanceled, RequestID: "tv", Detail: "recovery"}, "A recovery code was used, which took back the approval of a sign-in on Living-room TV (Acme TV)", "", ""},
 		"long gone":           {approval.Event{Name: approval.EventDeviceRevoked, RequestID: "gone", ClientID: "c", Detail: "client ended Kiosk 7"}, "The app was removed, which signed out Kiosk 7 (Acme TV)", "", ""},
 		"without a name":      {approval.Event{Name: approval.EventDeviceRevoked, RequestID: "bank", Detail: "holder"}, "Signed out by itself: Acme Bank", "", ""},
 		"of nobody known":     {approval.Event{Name: approval.EventDeviceRevoked, RequestID: "gone", Detail: "something new"}, "Signed out: a device", "", ""},
@@ -168,7 +171,7 @@ func TestTell_inWords(t *testing.T) {
 
 func TestRevokedLines_coverEveryReason(t *testing.T) {
 	for _, by := range []approval.By{
-		approval.ByOwner, approval.ByHolder, approval.ByReuse, approval.ByLost, approval.ByBackend,
+		approval.ByOwner, approval.ByHolder, approval.ByReuse, approval.ByLost, approval.ByBackend, approval.ByRecovery,
 		approval.ByUserEnded, approval.ByClientEnded, approval.ByPasskeyEnded,
 	} {
 		l, called := revokedLine(string(by) + " Living-room TV")

@@ -282,13 +282,15 @@ func TestHeld_outlivesTheDeadlinesOfOtherReplies(t *testing.T) {
 		wire.Held(c, time.Minute)
 		c.String(http.StatusOK, "answered")
 	})
-	e.GET("/left", wire.Deadlines, func(c *gin.Context) {
+	e.GET("/left", func(c *gin.Context) {
 		wire.Held(c, time.Minute)
 		close(entered)
 		<-c.Request.Context().Done()
 		close(left)
 	})
-	server := httptest.NewServer(e)
+	server := httptest.NewUnstartedServer(e)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = time.Minute, time.Minute
+	server.Start()
 	defer server.Close()
 
 	res, err := server.Client().Get(server.URL + "/held")

@@ -59,6 +59,7 @@ type Device struct {
 	AuthTime  time.Time
 	CreatedAt time.Time
 	SeenAt    time.Time // when it last got tokens
+	UsedAt    time.Time `json:",omitzero"` // when nod last heard of their use, to the hour; zero: not since then
 	Expires   time.Time // when nothing it has is good any more
 	// Generation counts its refresh tokens: only the newest is good, and an older
 	// one that turns up again is theft. 0: it has none.
@@ -73,10 +74,18 @@ type Device struct {
 // Live says whether the device's tokens may be good at now.
 func (d Device) Live(now time.Time) bool { return d.RevokedAt.IsZero() && now.Before(d.Expires) }
 
+// LastSeen is when nod last heard of the device: it got tokens, or they were used.
+func (d Device) LastSeen() time.Time {
+	if d.UsedAt.After(d.SeenAt) {
+		return d.UsedAt
+	}
+	return d.SeenAt
+}
+
 // KeepUntil is when the device is forgotten: not before its tokens are worthless, and
 // KeepDevice after it was last seen.
 func (d Device) KeepUntil() time.Time {
-	if seen := d.SeenAt.Add(KeepDevice); seen.After(d.Expires) {
+	if seen := d.LastSeen().Add(KeepDevice); seen.After(d.Expires) {
 		return seen
 	}
 	return d.Expires

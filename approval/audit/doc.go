@@ -31,6 +31,14 @@
 // The head carries an HMAC-SHA256 under a key that is derived from the master key.
 // Hashes anybody can compute; the head nobody without that key.
 //
+// # After a break
+//
+// Nothing is sealed on a head that is gone or forged, and what was changed once does not
+// fit any more for good. Restart lets such a chain go on: an audit row tells who did it,
+// why and what was broken, with an HMAC under the head's key over that and over a hash of
+// everything before it. Verify then names as known what was broken there and then, and
+// as broken whatever has changed since. Witnesses hold over a restart as before.
+//
 // # What this shows, and what it cannot
 //
 // Who can write to the database, but does not have the master key, can change,

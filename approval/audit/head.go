@@ -88,6 +88,10 @@ type Trail interface {
 	// Extend adds links and moves the head, in one transaction. ErrConflict when the
 	// head is not from any more, or a place or an Op is in the chain already.
 	Extend(ctx context.Context, from, to Head, links []Link) error
+	// Restart writes an EventRestarted with this Op and Detail, and puts what seal makes
+	// of its row in the place of the head and behind the chain, in one transaction.
+	// ErrConflict when that place is taken.
+	Restart(ctx context.Context, op, detail string, seal func(Row) (Head, Link)) error
 	// Chain reads the chain in order, after a place, at most limit; without Prev.
 	Chain(ctx context.Context, after int64, limit int) ([]Entry, error)
 	// Stride is where one gets, and over how many rows, by going at most limit rows

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -32,6 +33,10 @@ type Report struct {
 	// those do not fit either.
 	Breaks []Break `json:"breaks"`
 	More   int64   `json:"more_breaks,omitempty"`
+	// Restarts are where a broken chain went on, and Known is how many breaks before
+	// the last of them were told of there and are among Breaks no more.
+	Restarts []Restarted `json:"restarts,omitempty"`
+	Known    int64       `json:"known_breaks,omitempty"`
 }
 
 // Whole says whether nothing is wrong.
@@ -42,7 +47,18 @@ func (r Report) Whole() bool { return len(r.Breaks) == 0 }
 // seal meanwhile. The error is about reading; what is wrong with the chain is in the
 // report.
 func Verify(ctx context.Context, t Trail, key Key, witnesses ...Place) (Report, error) {
-	v := &verifier{trail: t, key: key, witnesses: witnesses}
+	v := newVerifier(t, key, witnesses...)
+	if err := v.verify(ctx); err != nil {
+		return Report{}, fmt.Errorf("verify audit chain: %w", err)
+	}
+	return v.report, nil
+}
+
+func newVerifier(t Trail, key Key, witnesses ...Place) *verifier {
+	return &verifier{trail: t, key: key, witnesses: witnesses, room: mostMisfits}
+}
+
+func (v *verifier) verify(ctx context.Context) error {
 	err := v.walk(ctx)
 	if err == nil {
 		err = v.unsealed(ctx)
@@ -50,11 +66,8 @@ func Verify(ctx context.Context, t Trail, key Key, witnesses ...Place) (Report, 
 	if err == nil {
 		err = v.judge(ctx)
 	}
-	if err != nil {
-		return Report{}, fmt.Errorf("verify audit chain: %w", err)
-	}
-	v.report.Breaks = inOrder(v.report.Breaks)
-	return v.report, nil
+	v.report.Breaks = inOrder(slices.DeleteFunc(v.report.Breaks, v.isKnown))
+	return err
 }
 
 // verifier walks the chain. A row that does not fit is remembered, and the walk goes
@@ -72,7 +85,11 @@ type verifier struct {
 	gap    bool  // places before it are missing
 	newest time.Time
 
+	content Hash  // of everything up to n
+	known   int64 // breaks up to this place were told of by a restart
+
 	misfits []misfit
+	room    int // for misfits
 	loose   []Entry
 	report  Report
 }
@@ -126,14 +143,16 @@ func (v *verifier) step(e Entry) {
 	case e.Damaged:
 		v.wrong(e.broken(Changed, "a column of the row holds something of another type"))
 	case v.gap || makes == e.Hash: // behind a gap nobody can say
-	case len(v.misfits) < mostMisfits:
+	case len(v.misfits) < v.room:
 		v.misfits = append(v.misfits, misfit{Entry: e, prev2: v.before, hasPrev2: e.N > 1, last: v.row, makes: makes})
 	default:
 		v.report.More++
 	}
 	v.witness(e)
 	v.late(e)
+	v.restarted(e)
 	v.report.Sealed++
+	v.content = content(v.content, e)
 	v.n, v.before, v.hash, v.row = e.N, v.hash, e.Hash, e
 }
 
@@ -143,6 +162,31 @@ func (v *verifier) witness(e Entry) {
 			v.wrong(e.broken(Rewritten, "the witness has another hash for this place: this row or one before it was changed"))
 		}
 	}
+}
+
+// restarted takes the breaks before a restart for known ones.
+func (v *verifier) restarted(e Entry) {
+	if e.Name != string(EventRestarted) {
+		return
+	}
+	r, ok := v.restart(e)
+	if !ok {
+		v.wrong(e.broken(Changed, "it tells of a restart, and nod made none here, or what is before it was changed since"))
+		return
+	}
+	v.report.Restarts = append(v.report.Restarts, r)
+	v.known, v.room = v.n, len(v.misfits)+mostMisfits
+	v.report.Known, v.report.More = v.report.Known+v.report.More, 0
+}
+
+// isKnown says whether a restart told of a break. What contradicts a witness it could
+// not know.
+func (v *verifier) isKnown(b Break) bool {
+	if b.N > v.known || b.Kind == Rewritten {
+		return false
+	}
+	v.report.Known++
+	return true
 }
 
 func (v *verifier) late(e Entry) {

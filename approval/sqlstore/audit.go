@@ -51,18 +51,49 @@ func scanHead(from row) (h audit.Head, err error) {
 	return h, err
 }
 
+// firstHead makes the row of the head, if there is none.
+const firstHead = `INSERT INTO audit_head (n, hash, mark_seq, mark_op, mac, holder, lease_until, id)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT DO NOTHING`
+
+// headColumns are the parameters of firstHead.
+func headColumns(h audit.Head) []any {
+	return []any{h.N, h.Hash[:], h.Mark.Seq, h.Mark.Op, h.MAC, h.Holder, micros(h.LeaseUntil)}
+}
+
+// Restart implements audit.Trail.
+func (s *Store) Restart(ctx context.Context, op, detail string, seal func(audit.Row) (audit.Head, audit.Link)) error {
+	const (
+		written = `SELECT 0, NULL, NULL, e.op, ` + eventColumns + ` FROM events e WHERE e.op = $1`
+		behead  = `DELETE FROM audit_head WHERE id = 1`
+	)
+	return s.write(ctx, "restart audit chain", func(ctx context.Context, t *tx) error {
+		claimed, err := t.claim(ctx, approval.Change{Op: op, Event: approval.Event{Name: audit.EventRestarted, Detail: detail}})
+		if err != nil || !claimed {
+			return err
+		}
+		e, err := one(ctx, t.statements, scanEntry, written, op)
+		if err != nil {
+			return err
+		}
+		to, link := seal(e.Row)
+		if _, err := t.exec(ctx, behead); err != nil {
+			return err
+		}
+		if err := t.must(ctx, approval.ErrConflict, firstHead, headColumns(to)...); err != nil {
+			return err
+		}
+		return t.addLinks(ctx, []audit.Link{link})
+	})
+}
+
 // Extend implements audit.Trail.
 func (s *Store) Extend(ctx context.Context, from, to audit.Head, links []audit.Link) error {
-	const (
-		begin = `INSERT INTO audit_head (n, hash, mark_seq, mark_op, mac, holder, lease_until, id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT DO NOTHING`
-		move = `UPDATE audit_head SET n = $1, hash = $2, mark_seq = $3, mark_op = $4, mac = $5, holder = $6, lease_until = $7
-			WHERE id = 1 AND n = $8 AND hash = $9`
-	)
-	args := []any{to.N, to.Hash[:], to.Mark.Seq, to.Mark.Op, to.MAC, to.Holder, micros(to.LeaseUntil)}
+	const move = `UPDATE audit_head SET n = $1, hash = $2, mark_seq = $3, mark_op = $4, mac = $5, holder = $6, lease_until = $7
+		WHERE id = 1 AND n = $8 AND hash = $9`
+	args := headColumns(to)
 	return s.write(ctx, "extend audit chain", func(ctx context.Context, t *tx) (err error) {
 		if from.N == 0 {
-			err = t.must(ctx, approval.ErrConflict, begin, args...)
+			err = t.must(ctx, approval.ErrConflict, firstHead, args...)
 		} else {
 			err = t.must(ctx, approval.ErrConflict, move, append(args, from.N, from.Hash[:])...)
 		}

@@ -153,6 +153,8 @@ var auditTests = []struct {
 	{"Verify_namesWhatWasDone", namesWhatWasDone},
 	{"Verify_byAWitness", provenByAWitness},
 	{"Seal_onABrokenHead", refusesABrokenHead},
+	{"Restart_letsABrokenChainGoOn", restartsWhatIsBroken},
+	{"Restart_isNoExcuseForMore", excusesNothingElse},
 }
 
 func TestAudit_onEachEngine(t *testing.T) {

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +45,8 @@ func (t *tx) deviceEffect(ctx context.Context, e approval.Effect) error {
 		return t.setDevice(ctx, e)
 	case approval.RevokeDevice:
 		return t.revokeDevice(ctx, e)
+	case approval.NoteUse:
+		return t.noteUse(ctx, e)
 	case approval.EndSession:
 		const query = `DELETE FROM sessions WHERE user_id = $1 AND hash = $2`
 		return t.must(ctx, approval.ErrNotFound, query, e.UserID, e.Hash)
@@ -79,6 +83,27 @@ func (t *tx) revokeDevice(ctx context.Context, e approval.RevokeDevice) error {
 	if err == nil && n == 0 && e.Must {
 		return approval.ErrConflict
 	}
+	return err
+}
+
+// noteUse changes one member of the document. The version is a condition and not a
+// part of the change: nobody who has read it loses by it.
+func (t *tx) noteUse(ctx context.Context, e approval.NoteUse) error {
+	const (
+		query  = `SELECT ` + deviceColumns + ` FROM devices WHERE id = $1`
+		update = `UPDATE devices SET expires = $2, data = $3 WHERE id = $1 AND version = $4 AND revoked_at = 0`
+	)
+	d, err := one(ctx, t.statements, scanDevice, query, e.DeviceID)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case !d.RevokedAt.IsZero(), !e.At.After(d.LastSeen()):
+		return nil
+	}
+	d.UsedAt = e.At
+	_, err = t.exec(ctx, update, d.ID, micros(d.KeepUntil()), document(d), d.Version)
 	return err
 }
 

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -159,7 +158,7 @@ func scanHookDelivery(from row) (d approval.HookDelivery, err error) {
 	err = from.Scan(&d.Seq, &d.MessageID, &body, &d.State, &d.Tries, instant{&d.Next}, &d.Answer,
 		instant{&d.CreatedAt}, instant{&d.SettledAt})
 	if err == nil {
-		err = json.Unmarshal(body, &d.Announcement)
+		d.Announcement, err = approval.ReadAnnouncement(body, d.CreatedAt)
 	}
 	return d, err
 }

@@ -4,7 +4,50 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/testservers"
 )
+
+// A node whose replies from the server are late has a copy of its clock that is behind.
+// What it writes later than another node is later all the same for the receiver.
+func TestHooks_areDatedByTheServerItself(t *testing.T) {
+	url := testservers.StartPostgres(t).Fresh()
+	var nodes [2]*Store
+	for i := range nodes {
+		s, err := Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		nodes[i] = s
+	}
+	clock := nodes[1].engine.(*server).serverClock
+	clock.mu.Lock()
+	clock.read = clock.read.Add(-time.Minute)
+	clock.mu.Unlock()
+	first, second := approval.NewOp(), approval.NewOp()
+	for i, op := range []string{first, second} {
+		err := nodes[i].Apply(t.Context(), approval.Change{Op: op, Effects: []approval.Effect{approval.Deliver{
+			Topic: approval.TopicWebhook, Key: "w", Body: []byte(`{"id": "` + op + `"}`), Until: time.Now().Add(time.Hour),
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := make(map[string]time.Time)
+	told, err := nodes[0].HookDeliveries(t.Context(), approval.HookFilter{WebhookID: "w"}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range told {
+		at[d.Announcement.ID] = d.Announcement.Timestamp
+	}
+	if len(at) != 2 || !at[second].After(at[first]) {
+		t.Errorf("dated %v; want two, the second, %s, after the first", at, second)
+	}
+}
 
 // However long the log is, and however much waits for another receiver, what is asked
 // all the time looks at nothing but its own rows.

@@ -12,9 +12,15 @@ import (
 // deliver puts a message into the outbox. id is unique to it and the same on a
 // retry.
 func (t *tx) deliver(ctx context.Context, id string, e approval.Deliver) error {
-	const query = `INSERT INTO outbox (id, seq, topic, key, body, created_at, ends_at, state, next_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $6)`
-	_, err := t.exec(ctx, query, id, t.next(t.now), string(e.Topic), e.Key, blob(e.Body), micros(t.now), micros(e.Until))
+	const columns = `INSERT INTO outbox (id, seq, topic, key, body, ends_at, state, next_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, `
+	created := `$7`
+	if e.Topic == approval.TopicWebhook && t.clock != "" {
+		// Receivers bring events into order by it: a node's copy of the clock may be off by
+		// more than the time between two steps of a request on two nodes.
+		created = t.clock
+	}
+	_, err := t.exec(ctx, columns+created+`)`, id, t.next(t.now), string(e.Topic), e.Key, blob(e.Body), micros(e.Until), micros(t.now))
 	return err
 }
 

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -53,7 +54,11 @@ func find(ctx context.Context, s *statements, k approval.Key) (*approval.Request
 	case len(k.CodeHash) > 0:
 		return one(ctx, s, scanFound, byCode, k.CodeHash)
 	case len(k.Typed) > 0:
-		return one(ctx, s, scanFound, byTyped, k.Typed)
+		r, err := one(ctx, s, scanFound, byTyped, k.Typed)
+		if errors.Is(err, sql.ErrNoRows) && len(k.OrTyped) > 0 {
+			return one(ctx, s, scanFound, byTyped, k.OrTyped)
+		}
+		return r, err
 	default:
 		return nil, sql.ErrNoRows
 	}

@@ -48,6 +48,7 @@ var audits = map[reflect.Type]struct {
 
 	of[approval.NoteCollector](): {silent: "it completes the receipt that the verdict's row stands beside"},
 	of[approval.SetDevice]():     {silent: "a refresh moves a device on that is signed in already; what ends one has a row"},
+	of[approval.NoteUse]():       {silent: "when somebody last heard of a device; it moves no state"},
 	of[approval.RefreshPhone]():  {silent: "the same phone registered the same way again"},
 	of[approval.NotePhone]():     {silent: "what a provider answered, for the operator; a phone that is gone has a row"},
 	of[approval.CountPasskey]():  {silent: "the counter of a use whose row is the verdict's or the sign-in's"},

@@ -162,8 +162,14 @@ func guessTyped(w *world) {
 	for range 10 {
 		w.is("the right code", right(), nil)
 	}
-	got := w.together(crowd, func(int) error {
-		_, err := w.Guess(w.ctx, approval.Key{Typed: hash()}, bs)
+	for name, k := range map[string]approval.Key{
+		"the second of two":            {Typed: hash(), OrTyped: r.TypedHash},
+		"the first, and another there": {Typed: r.TypedHash, OrTyped: w.request().TypedHash},
+	} {
+		w.same(name, value[approval.Request](w, name)(w.Guess(w.ctx, k, bs)), r)
+	}
+	got := w.together(crowd, func(int) error { // two codes are one guess
+		_, err := w.Guess(w.ctx, approval.Key{Typed: hash(), OrTyped: hash()}, bs)
 		return err
 	})
 	w.same("wrong ones", got, map[error]int{approval.ErrNotFound: 3, approval.ErrTooMany: crowd - 3})

@@ -38,7 +38,7 @@ func (w *world) newWebhook() account.Webhook {
 func (w *world) tell(webhookID string) (event string) {
 	w.Helper()
 	event = approval.NewOp()
-	body, err := json.Marshal(approval.Announcement{ID: event, Type: "request.approved", Timestamp: w.now(), Data: approval.Subject{RequestID: "r"}})
+	body, err := json.Marshal(approval.Announcement{ID: event, Type: "request.approved", Data: approval.Subject{RequestID: "r"}})
 	w.is("Marshal", err, nil)
 	w.apply(approval.Change{Op: event, Effects: []approval.Effect{approval.Deliver{
 		Topic: approval.TopicWebhook, Key: webhookID, Body: body, Until: w.now().Add(approval.AnnounceFor),

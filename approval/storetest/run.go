@@ -51,7 +51,7 @@ type Backend struct {
 func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for _, group := range [][]test{
 		requestTests, opTests, atomicTests, needsTests, effectTests, accountTests, raceTests, guessTests, recoveryTests,
-		receiptTests, outboxTests, phoneTests, promptingTests, deviceTests, revokeTests, hookTests, upkeepTests, crashTests,
+		receiptTests, outboxTests, phoneTests, promptingTests, deviceTests, revokeTests, usedTests, hookTests, upkeepTests, crashTests,
 	} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, open(t))) })

@@ -28,7 +28,7 @@ is authenticated with a key derived from the master key.
 
 These commands work on the server's database, also while any number of nodes run
 on it.`,
-		newAuditExport(), newAuditVerify())
+		newAuditExport(), newAuditVerify(), newAuditRestart())
 }
 
 // exported is what an export is asked for.
@@ -217,8 +217,15 @@ func (v auditReport) describe(w io.Writer) {
 	if v.Late > 0 {
 		rows = append(rows, []string{"late", fmt.Sprintf("%d rows were sealed after much later ones, the first at place %d", v.Late, v.FirstLate)})
 	}
+	if len(v.Restarts) > 0 {
+		rows = append(rows, []string{"known", fmt.Sprintf("%d breaks before the last restart, which told of them", v.Known)})
+	}
 	table(w, rows...)
 	describeBreaks(w, v.Breaks)
+	for _, r := range v.Restarts {
+		fmt.Fprintln(w)
+		describeRestart(w, r)
+	}
 }
 
 func describeBreaks(w io.Writer, breaks []audit.Break) {
@@ -239,7 +246,7 @@ func breakage(breaks []audit.Break, more int64) error {
 		return nil
 	}
 	return fmt.Errorf("the audit rows are not what was sealed: %d breaks, the first at place %d; "+
-		"keep a copy of the database before anything else", int64(len(breaks))+more, breaks[0].N)
+		"keep a copy of the database before anything else; nod audit restart --help says how to go on", int64(len(breaks))+more, breaks[0].N)
 }
 
 func verifyFile(c *cobra.Command, name string, out output) error {

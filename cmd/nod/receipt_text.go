@@ -46,6 +46,9 @@ func agreedTo(got webauthn.Agreement) string {
 		}
 		return "to this transaction of the app " + app + kind
 	case approval.AddCredential:
+		if got.ClientID == "" {
+			return "that the browser which had nod's own page open makes a passkey for this account"
+		}
 		return "that a device of the app " + app + " makes a passkey for this account"
 	case approval.SignIn:
 		return "that a device signs in with the app " + app + " as this user"
@@ -60,10 +63,10 @@ func circumstances(got webauthn.Agreement) []string {
 	lines := []string{
 		fmt.Sprintf("When: it was asked at %s and could be answered until %s.%s", plain(got.Asked), plain(got.Expires), noted(d.DecidedAt)),
 		fmt.Sprintf("How: %s on %s own page at %s.", arrived(got.Way), whose(got.Way), plain(d.IssuedBy.Origin)),
-		fmt.Sprintf("Who asked: the app %s, client %s, of namespace %s.", inQuotes(shown.App), plain(got.ClientID), plain(got.NamespaceID)),
+		whoAsked(got),
 	}
 	if from := saidFrom(shown); from != "" {
-		lines = append(lines, "From where, as the app said: "+from+".")
+		lines = append(lines, "From where, as "+whoSays(got)+": "+from+".")
 	}
 	if shown.BindingMessage != "" {
 		lines = append(lines, "With the message: "+inQuotes(shown.BindingMessage))
@@ -80,6 +83,22 @@ func circumstances(got webauthn.Agreement) []string {
 	return append(lines,
 		fmt.Sprintf("With what: a passkey%s, which verified the person; %s key %s.", called(d.Passkey.Name), got.Algorithm, got.Fingerprint),
 		"Request: "+plain(got.RequestID))
+}
+
+// whoAsked names the app; a record without one says that nod itself asked.
+func whoAsked(got webauthn.Agreement) string {
+	if got.ClientID == "" {
+		return "Who asked: nod itself, for a browser without a passkey."
+	}
+	return fmt.Sprintf("Who asked: the app %s, client %s, of namespace %s.", inQuotes(got.Context.App), plain(got.ClientID), plain(got.NamespaceID))
+}
+
+// whoSays is whose word the device's name and place are.
+func whoSays(got webauthn.Agreement) string {
+	if got.ClientID == "" {
+		return "nod saw and the browser said"
+	}
+	return "the app said"
 }
 
 func noted(decidedAt string) string {
@@ -150,7 +169,7 @@ func unproven(got webauthn.Agreement, compared bool) []string {
 	}
 	out = append(out, "the person's and the passkey's names, who issued the receipt, and the moment of the answer: they are nod's word.")
 	if saidFrom(got.Context) != "" {
-		out = append(out, "what the app said about the device and where it was.")
+		out = append(out, "what "+whoSays(got)+" about the device and where it was.")
 	}
 	return append(out, "that it still stands. What was approved can be taken back or revoked afterwards.")
 }

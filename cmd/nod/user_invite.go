@@ -75,7 +75,7 @@ func (w who) invite(c *cobra.Command, core *app.Core) (invitation, error) {
 	if err != nil {
 		return invitation{}, err
 	}
-	return invitation{URL: base + "/enrol/" + secret.Reveal(), ExpiresAt: inv.Expires, UserID: u.ID, Username: u.Username}, nil
+	return invitation{URL: web.InvitationLink(base, secret.Reveal()), ExpiresAt: inv.Expires, UserID: u.ID, Username: u.Username}, nil
 }
 
 func describeInvitation(w io.Writer, inv invitation, qr string) {

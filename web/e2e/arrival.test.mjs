@@ -92,6 +92,18 @@ describe('a link on another site', () => {
     await device.abandon();
   });
 
+  it('tells whoever opens an invitation who is signed in, and stays where it led', async () => {
+    const username = newName('guest');
+    await createUser(username);
+    await visit(await invite(username));
+    const paths = steps();
+    await phone.page.getByRole('link', { name: 'Go' }).click();
+    await phone.page.getByText(`You are signed in as ${phone.username} now. Afterwards you are signed in as ${username}.`).waitFor();
+    assert.deepEqual(paths, ['/enrol']);
+    await phone.inspect('enrol-replaces');
+    await device.abandon();
+  });
+
   it('leaves the way back open', async () => {
     await visit(device.approvalURL);
     const page = phone.page.url();

@@ -139,6 +139,26 @@ describe('signed-in devices', () => {
   });
 });
 
+describe('a passkey that is deleted', () => {
+  it('offers to sign out what it let in', async () => {
+    const lost = await ownPhone();
+    const [kitchen, television] = [await letIn(lost, 'Kitchen radio'), await letIn(lost, 'Living-room TV')];
+    const phone = untilTheEnd(await lost.another(chrome));
+    const laptop = await letIn(phone, 'Laptop');
+    await phone.open('/passkeys');
+    const line = phone.page.locator('.records > li').filter({ hasNotText: 'this session' });
+    await line.locator('summary', { hasText: 'Delete' }).click();
+    await line.getByRole('button', { name: /^Delete/ }).click();
+    await phone.page.getByRole('heading', { name: '2 devices that the deleted passkey let in are still signed in' }).waitFor();
+    await phone.inspect('passkeys-left');
+    await phone.button('Sign all 2 out').click();
+    await phone.page.getByRole('heading', { name: 'still signed in' }).waitFor({ state: 'detached' });
+    for (const device of [kitchen, television]) await assertActive(phone, device, false);
+    await assertActive(phone, laptop, true);
+    phone.assertNoProblems();
+  });
+});
+
 describe('undo', () => {
   it('signs out what the approval has just let in', async () => {
     const phone = await ownPhone();

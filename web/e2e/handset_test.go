@@ -51,7 +51,7 @@ func (s *server) newHandset(t *testing.T, username string) *handset {
 }
 
 func (h *handset) enrol(ctx context.Context, link string) error {
-	secret := link[strings.LastIndexByte(link, '/')+1:]
+	_, secret, _ := strings.Cut(link, "#")
 	credential, err := h.signs(ctx, h.keys.CreateJSON, "/phone/enrol/options", map[string]any{"invitation": secret})
 	if err != nil {
 		return err

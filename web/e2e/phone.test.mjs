@@ -40,28 +40,6 @@ const freshPhone = async () => untilTheEnd(await Phone.open(chrome));
 const logged = /Failed to load resource/;
 
 describe('enrolment', () => {
-  it('creates a passkey by an invitation, which works once', async () => {
-    const username = newName('owner');
-    await createUser(username);
-    const link = await invite(username);
-    assert.ok(link.startsWith(`${url}/enrol/`), `invitation ${link}`);
-    const phone = await freshPhone();
-    await phone.open(link);
-    await phone.page.getByRole('heading', { level: 1, name: `Create a passkey for ${username}` }).waitFor();
-    await phone.inspect('enrol');
-    await phone.enrol(link);
-    const [passkey] = await phone.browser.passkeys();
-    assert.equal(passkey.isResidentCredential, true);
-    await phone.heading('Nothing is waiting').waitFor();
-    await phone.inspect('home-empty');
-
-    const stranger = await freshPhone();
-    const answer = await stranger.open(link);
-    assert.ok(answer.status() >= 400, `the spent invitation answered ${answer.status()}`);
-    assert.equal(await stranger.button('Create a passkey').count(), 0);
-    await stranger.inspect('enrol-spent', { expected: logged });
-  });
-
   it('sets a session that scripts cannot read', async () => {
     const cookies = await phone.browser.context.cookies(url);
     assert.ok(cookies.length > 0, 'a session cookie');

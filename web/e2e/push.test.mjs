@@ -66,7 +66,7 @@ describe('a prompt', () => {
     assert.equal(message.urgency, 'high');
     assert.ok(message.ttl > 170 && message.ttl <= 180, `ttl ${message.ttl} s of three minutes`);
     const shown = await push.notification();
-    assert.deepEqual([shown.title, shown.body, shown.silent], ['nod', 'A device asks to be let in. Open to see which one.', false]);
+    assert.deepEqual([shown.title, shown.body, shown.silent], ['nod', 'A request waits for your answer. Open to see it.', false]);
     for (const secret of [device.code, device.matchNumber, 'Living-room', 'Acme', phone.username]) {
       assert.ok(!message.text.includes(secret) && !JSON.stringify(shown).includes(secret), `the message holds ${secret}`);
     }

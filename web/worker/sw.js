@@ -10,7 +10,7 @@ const cacheName = `nod-${shell.version}`;
 // What a notification says. None of it comes out of a message: whoever could
 // send one could otherwise write to the lock screen of this phone.
 const sentences = {
-  prompt: 'A device asks to be let in. Open to see which one.',
+  prompt: 'A request waits for your answer. Open to see it.',
   expired: 'This request has run out.',
   test: 'This is a test. This phone can be reached.',
   code_authorized: 'A device may be let in with a code made for you. Open to see.',

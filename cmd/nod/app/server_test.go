@@ -20,6 +20,11 @@ func start(t *testing.T, c config.Config) (s *Server, stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, run(t, s)
+}
+
+// run is start for a server that was made before.
+func run(t *testing.T, s *Server) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -27,7 +32,7 @@ func start(t *testing.T, c config.Config) (s *Server, stop func() error) {
 		cancel()
 		<-ended
 	})
-	return s, func() error {
+	return func() error {
 		cancel()
 		err := <-ended
 		ended <- nil // for the clean-up

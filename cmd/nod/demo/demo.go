@@ -28,6 +28,7 @@ import (
 	"github.com/nod-auth/nod/cmd/nod/app"
 	"github.com/nod-auth/nod/cmd/nod/config"
 	"github.com/nod-auth/nod/cmd/nod/demo/acme"
+	"github.com/nod-auth/nod/web"
 )
 
 // Options are where the demo listens and to whom it talks.
@@ -193,7 +194,7 @@ func (h *household) furnish(ctx context.Context) error {
 // invitation is a link with which a phone enrols as the person.
 func (h *household) invitation(ctx context.Context) (string, error) {
 	secret, _, err := h.nod.Directory.Invite(ctx, h.user)
-	return h.nod.URL() + "/enrol/" + secret.Reveal(), err
+	return web.InvitationLink(h.nod.URL(), secret.Reveal()), err
 }
 
 func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {

@@ -64,7 +64,7 @@ func newPhone(origin string) (*phone, error) {
 
 // enrol makes a passkey with an invitation link, which signs the phone in too.
 func (p *phone) enrol(ctx context.Context, link string) error {
-	secret := link[strings.LastIndexByte(link, '/')+1:]
+	_, secret, _ := strings.Cut(link, "#")
 	options, err := p.options(ctx, "/phone/enrol/options", map[string]any{"invitation": secret})
 	if err != nil {
 		return err
