@@ -181,6 +181,7 @@ type tampered struct {
 	mu       sync.Mutex
 	onFind   func()
 	onApply  func()
+	onList   func(list func())                // around a list
 	rewrite  func(c []approval.Change)        // before a commit
 	applied  func(c ...approval.Change) error // after a commit; its error is the caller's
 	refusal  error                            // of every write
@@ -193,6 +194,19 @@ func (s *tampered) set(f func(*tampered)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(s)
+}
+
+func (s *tampered) List(ctx context.Context, f approval.Filter, limit int) (found []approval.Request, err error) {
+	s.mu.Lock()
+	hook := s.onList
+	s.mu.Unlock()
+	list := func() { found, err = s.Store.List(ctx, f, limit) }
+	if hook == nil {
+		list()
+	} else {
+		hook(list)
+	}
+	return found, err
 }
 
 func (s *tampered) Find(ctx context.Context, k approval.Key) (approval.Request, error) {

@@ -111,8 +111,8 @@ func (d *Directory) RevokeDevices(ctx context.Context, u account.User, ids []str
 }
 
 // RevokeAllDevices ends all of a user's devices, and what was approved and nobody has
-// collected yet. What is signed in afterwards stays, and so do consents to
-// transactions, which sign nobody in. It returns how many devices it ended.
+// collected yet. What is approved afterwards stays, and so do consents to transactions,
+// which sign nobody in. It returns how many devices it ended.
 func (d *Directory) RevokeAllDevices(ctx context.Context, u account.User, by Revoker, with ...Effect) (int, error) {
 	return d.signOut(ctx, u, by, signOut{all: true, first: with})
 }
@@ -185,18 +185,21 @@ type step struct {
 	last    bool // it has signOut.last in it
 }
 
-// nextStep composes the next one; without changes there is nothing left to do.
+// nextStep composes the next one; without changes there is nothing left to do. It looks
+// for approvals before it looks for devices: what is collected in between is found as a
+// device, and what was found as an approval is a conflict.
 func (d *Directory) nextStep(ctx context.Context, u account.User, by Revoker, what signOut, began time.Time) (step, error) {
-	devices, moreDevices, err := d.devicesToEnd(ctx, u, by, what, began)
-	if err != nil {
-		return step{}, err
-	}
 	var approvals []Change
 	moreApprovals := false
 	if what.all {
+		var err error
 		if approvals, moreApprovals, err = d.approvalsToEnd(ctx, u, by, began); err != nil {
 			return step{}, err
 		}
+	}
+	devices, moreDevices, err := d.devicesToEnd(ctx, u, by, what, began)
+	if err != nil {
+		return step{}, err
 	}
 	next := step{devices: len(devices)}
 	if len(what.first) > 0 {
@@ -209,14 +212,17 @@ func (d *Directory) nextStep(ctx context.Context, u account.User, by Revoker, wh
 	return next, nil
 }
 
-// devicesToEnd ends up to a batch of devices; more says that there are others.
+// devicesToEnd ends up to a batch of devices; more says that there are others. What
+// counts is when a device was approved, and not when it collected: an approval from
+// before began must not get in while this looks. It is known to the second, so what is
+// approved within the second in which this began ends, too.
 func (d *Directory) devicesToEnd(ctx context.Context, u account.User, by Revoker, what signOut, began time.Time) (changes []Change, more bool, err error) {
 	found, err := d.read.Devices(ctx, u.ID)
 	if err != nil {
 		return nil, false, err
 	}
 	for _, dev := range found {
-		if ended(dev) || dev.CreatedAt.After(began) || !what.all && !slices.Contains(what.ids, dev.ID) {
+		if ended(dev) || dev.AuthTime.After(began) || !what.all && !slices.Contains(what.ids, dev.ID) {
 			continue
 		}
 		if len(changes) == batch {
@@ -232,7 +238,7 @@ func (d *Directory) approvalsToEnd(ctx context.Context, u account.User, by Revok
 	f := Filter{UserID: u.ID, States: []State{Approved}} // of no namespace, too
 	open, err := d.service.Store.List(ctx, f, batch)
 	for _, r := range open {
-		if c, ok := r.cancel(NewOp(), began, by.By); ok && r.Purpose != Transaction && !r.CreatedAt.After(began) {
+		if c, ok := r.cancel(NewOp(), began, by.By); ok && r.Purpose != Transaction && !r.Decision.At.After(began) {
 			c.Event.Address = by.Address
 			changes = append(changes, c)
 		}

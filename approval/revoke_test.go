@@ -195,6 +195,37 @@ func TestRevokeAllDevices_also_ends_what_nobody_collected(t *testing.T) {
 }
 
 // More than one step of a batch, each device once.
+// What was approved before does not slip through because it is collected while the
+// devices and the approvals are looked at.
+func TestRevokeAllDevices_of_what_is_collected_meanwhile(t *testing.T) {
+	for name, around := range map[string]func(collect, list func()){
+		"before the approvals are read": func(collect, list func()) { collect(); list() },
+		"after the approvals were read": func(collect, list func()) { list(); collect() },
+	} {
+		inQuietBubble(t, func(t *testing.T, h *house) {
+			b := h.begin(approval.Long)
+			_, err := h.approve(scanned(b), "")
+			must(t, err)
+			time.Sleep(3 * time.Second) // in the bubble
+			var got *approval.Collected
+			h.tamper.set(func(s *tampered) {
+				s.onList = func(list func()) {
+					h.tamper.set(func(s *tampered) { s.onList = nil })
+					around(func() {
+						time.Sleep(3 * time.Second)
+						got = h.collected(h.holder(b))
+					}, list)
+				}
+			})
+			n, err := h.people.RevokeAllDevices(t.Context(), h.ada, owner)
+			if n != 1 || err != nil {
+				t.Errorf("%s: ended %d devices, %v; want 1", name, n, err)
+			}
+			h.wantEnded(name, got.Grant.SID, owner.By)
+		})
+	}
+}
+
 func TestRevokeAllDevices_of_many(t *testing.T) {
 	h := onDisk(t)
 	_, one := h.letIn()
