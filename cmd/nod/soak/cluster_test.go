@@ -2,6 +2,7 @@ package soak
 
 import (
 	crand "crypto/rand"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -122,6 +123,7 @@ type cluster struct {
 	lines  *lines                // of toxiproxy; nil unless proxied
 	nodes  []*node
 	api    *api
+	db     *sql.DB // see database
 }
 
 // patience is how long anything may take that is not what a test measures.

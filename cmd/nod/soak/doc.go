@@ -1,7 +1,8 @@
 // Package soak proves that a cluster of nods loses nothing, whatever breaks: real
 // processes of nod serve on a real PostgreSQL and a real Redis, clients that only
-// know HTTP, faults of every kind in between, and afterwards a judgement of the
-// whole history that the clients wrote down and of what the database holds.
+// know HTTP, a receiver of webhooks that misbehaves by turns, faults of every kind in
+// between, and afterwards a judgement of the whole history that the clients and the
+// receiver wrote down and of what the database holds.
 //
 // There are tests here and nothing else. In their short form, which is the usual
 // one, each fault happens at least once; NOD_SOAK=1 makes them long. What depends

@@ -18,6 +18,7 @@ const (
 	generates   verb = "generate"
 	authorizes  verb = "authorize"
 	invalidates verb = "invalidate-all"
+	revokes     verb = "revoke all devices"
 	deactivates verb = "deactivate"
 	activates   verb = "activate"
 	collects    verb = "collect"

@@ -23,6 +23,9 @@ const (
 	// readingError is what two processes of one machine may differ in when they
 	// read the clock, and what a node's copy of the database's drifts by.
 	readingError = 100 * time.Millisecond
+	// clockError is what that copy is off by at most while the database's replies to
+	// the node are late, 550 ms in the nemesis: half of that, and a little.
+	clockError = 300 * time.Millisecond
 )
 
 // judge checks a history against what the database holds in the end.
@@ -44,6 +47,7 @@ func judge(acts []act, records map[string]*record) []string {
 	}
 	for _, r := range records {
 		j.trail(r)
+		j.signIn(r)
 	}
 	slices.Sort(j.faults)
 	return slices.Compact(j.faults)
@@ -79,7 +83,7 @@ func newStory(id string, on, ofUser []act, is *record) *story {
 		}
 	}
 	for _, a := range ofUser {
-		isNo := a.verb == invalidates || a.verb == deactivates
+		isNo := a.verb == invalidates || a.verb == deactivates || a.verb == revokes
 		if isNo && (a.outcome == done || a.outcome == unknown) && (c.born == nil || !a.answered.Before(c.born.asked) || a.outcome == unknown) {
 			c.noes = append(c.noes, a)
 		}
@@ -155,8 +159,11 @@ func (c *story) rightlyGiven(a act) {
 		if no.outcome != done || c.born == nil || c.born.answered.After(no.asked) || no.answered.After(a.asked) {
 			continue
 		}
+		if no.verb == revokes && !c.approvedBefore(no) { // it may have been approved later
+			continue
+		}
 		// The end of a user stops redemptions; a token that is out stays out.
-		if no.verb == invalidates || !c.firstTaking.Before(no.answered) {
+		if no.verb != deactivates || !c.firstTaking.Before(no.answered) {
 			c.fault("I2: a token after an acknowledged no: %s, after %s", a, no)
 		}
 	}
@@ -170,6 +177,13 @@ func (c *story) rightlyGiven(a act) {
 	if c.is != nil && c.is.grant != nil && c.is.grant.Address != a.from {
 		c.fault("I7: a token of %s for somebody else: %s", c.is.grant.Address, a)
 	}
+}
+
+// approvedBefore says whether a revocation found it approved, or signed in.
+func (c *story) approvedBefore(no act) bool {
+	before := no.asked.Add(-clockError)
+	return c.vouched && c.born != nil && c.born.answered.Before(before) ||
+		slices.ContainsFunc(c.yes, func(y act) bool { return y.outcome == done && y.answered.Before(before) })
 }
 
 // rightlyRefused judges an answer without a token.
@@ -231,6 +245,9 @@ func (c *story) kept(yes act) {
 func (c *story) takenBack(no act) {
 	switch {
 	case c.is == nil: // lost before anybody decided, or never collected
+	case no.verb == revokes && !c.approvedBefore(no):
+	case no.verb == revokes && c.is.state == "redeemed" && c.is.device != nil && !c.is.device.revoked:
+		c.fault("I4: the device of request %s is signed in after %s", c.id, no)
 	case c.is.state == "pending", c.is.state == "approved":
 		c.fault("I4: request %s is %s after %s", c.id, c.is.state, no)
 	case c.is.state == "redeemed" && no.verb == invalidates && !c.is.revoked:
@@ -278,5 +295,28 @@ func (j *judgement) trail(r *record) {
 	}
 	if leadsTo[last] != r.state {
 		j.fault("I18: request %s is %s, its last audit row %s", r.id, r.state, last)
+	}
+}
+
+// signIn is I18 of what came of a request: a device for every redemption, which has
+// ended exactly when audit rows say so.
+func (j *judgement) signIn(r *record) {
+	ended := r.signedOut > 0 || r.has("grant.revoked")
+	switch {
+	case r.grant == nil:
+		if r.device != nil || r.signedOut > 0 {
+			j.fault("I18: request %s is %s and signed in %+v", r.id, r.state, r.device)
+		}
+	case r.device == nil:
+		if time.Now().Before(r.grant.Expires) {
+			j.fault("I18: request %s is redeemed, and nothing is signed in", r.id)
+		}
+	case r.device.id != r.grant.SID:
+		j.fault("I18: request %s is redeemed by %s, and %s is signed in", r.id, r.grant.SID, r.device.id)
+	case r.device.revoked != ended:
+		j.fault("I18: of the device of request %s the audit says that it ended: %t, the database %t", r.id, ended, r.device.revoked)
+	}
+	if r.signedOut > 1 {
+		j.fault("I18: the device of request %s ended %d times", r.id, r.signedOut)
 	}
 }

@@ -317,7 +317,7 @@ func (b *bench) run(ctx context.Context, rng *rand.Rand, requests int) {
 // harass breaks small things all the time.
 func harass(ctx context.Context, t *testing.T, c *cluster, from uint64) {
 	rng := rand.New(rand.NewPCG(from, math.MaxUint64))
-	m := &nemesis{t, c, rng, 300 * time.Millisecond}
+	m := &nemesis{t: t, c: c, rng: rng, long: 300 * time.Millisecond}
 	for ctx.Err() == nil {
 		f := nodeFaults[rng.IntN(6)] // dies, freezes, loses replies
 		f.do(m, c.nodes[rng.IntN(len(c.nodes))])

@@ -17,8 +17,10 @@ import (
 type nemesis struct {
 	t    *testing.T
 	c    *cluster
+	to   *receiver // of webhooks
 	rng  *rand.Rand
 	long time.Duration // the most that something stays broken
+	turn int           // of manners
 }
 
 // fault is one thing that can break. Those of nodes may happen to one node while
@@ -46,6 +48,8 @@ var houseFaults = []fault{
 	{"Redis is frozen", func(m *nemesis, _ *node) { m.c.redis.Freeze(); m.last(); m.c.redis.Thaw() }},
 	{"PostgreSQL stops at once and starts", func(m *nemesis, _ *node) { m.c.pg.StopImmediately(); m.last(); m.c.pg.Start() }},
 	{"PostgreSQL is frozen", func(m *nemesis, _ *node) { m.c.pg.Freeze(); m.last(); m.c.pg.Thaw() }},
+	{"all nodes are killed while webhooks are under way", func(m *nemesis, _ *node) { m.killTelling() }},
+	{"the webhook gets another secret", func(m *nemesis, _ *node) { m.rotate() }},
 }
 
 // last lets what is broken be broken for a while.
@@ -88,6 +92,26 @@ func (m *nemesis) stepClock(n *node) {
 	n.setClock(0)
 }
 
+// killTelling is kill -9 of everybody between the commit of an event and its delivery.
+func (m *nemesis) killTelling() {
+	m.to.be(hangs)
+	m.to.awaitHanging()
+	for _, n := range m.c.nodes {
+		n.kill()
+	}
+	m.to.be(well)
+	for _, n := range m.c.nodes {
+		n.start()
+	}
+}
+
+// rotate leaves the secret before good for a while, as who cannot change at once does.
+func (m *nemesis) rotate() {
+	var made struct{ Secret string }
+	m.c.cli(&made, "webhook", "rotate")
+	m.to.knows(made.Secret)
+}
+
 // rounds does every fault once in random order, and goes on until the time is
 // over.
 func (m *nemesis) rounds(until time.Time) {
@@ -98,34 +122,47 @@ func (m *nemesis) rounds(until time.Time) {
 			m.step(f)
 		}
 	}
+	for _, how := range manners { // while all was broken perhaps nothing came its way
+		m.to.be(how)
+		m.to.awaitMet(how)
+	}
 }
 
-// step is one fault; in the long form a second one to some node at the same time.
+// step is one fault, beside the next manner of the receiver of webhooks; in the long
+// form a second one to some node at the same time.
 func (m *nemesis) step(f fault) {
 	order := m.rng.Perm(len(m.c.nodes))
-	m.t.Logf("%s %s: %s", time.Now().Format("05.000"), m.c.nodes[order[0]].name, f.name)
+	how := manners[m.turn%len(manners)]
+	m.turn++
+	m.t.Logf("%s %s: %s; the receiver %s", time.Now().Format("05.000"), m.c.nodes[order[0]].name, f.name, how)
+	m.to.be(how)
 	var second sync.WaitGroup
 	if soaking && m.rng.IntN(2) == 0 {
 		g, n := nodeFaults[m.rng.IntN(len(nodeFaults))], m.c.nodes[order[1]]
-		own := &nemesis{m.t, m.c, rand.New(rand.NewPCG(m.rng.Uint64(), 2)), m.long}
+		own := &nemesis{t: m.t, c: m.c, rng: rand.New(rand.NewPCG(m.rng.Uint64(), 2)), long: m.long}
 		m.t.Logf("%s %s: and %s", time.Now().Format("05.000"), n.name, g.name)
 		second.Go(func() { g.do(own, n) })
 	}
 	f.do(m, m.c.nodes[order[0]])
 	second.Wait()
+	m.to.be(well)
 	time.Sleep(m.long / 4) // in between everything is well for a moment
 }
 
 // TestCluster_under_a_nemesis lets workers use a cluster while everything in it
 // breaks, and judges afterwards what they saw.
 func TestCluster_under_a_nemesis(t *testing.T) {
-	duration, long, workers := 30*time.Second, 2*time.Second, 10
+	duration, long, workers := time.Duration(0), 2*time.Second, 10 // each fault once, which takes half a minute
 	if soaking {
 		duration, long, workers = soakFor(20*time.Minute), 10*time.Second, 24
 	}
 	from := seed(t)
-	c := startCluster(t, plan{nodes: 3, proxied: true, flags: []string{"--code-life-long", codeLife.String(), "--wait-hold", "10s"}})
+	c := startCluster(t, plan{nodes: 3, proxied: true, flags: []string{
+		"--code-life-long", codeLife.String(), "--wait-hold", "10s", "--push-allow-networks", loopback,
+	}})
 	before := c.burden(t)
+	told := newReceiver(t)
+	c.hook(told) // before anything happens that it has to hear of
 	stop, halt := context.WithCancel(t.Context())
 	end, cut := context.WithCancel(t.Context())
 	defer cut()
@@ -139,7 +176,7 @@ func TestCluster_under_a_nemesis(t *testing.T) {
 		w := &worker{s, rand.New(rand.NewPCG(from, uint64(i)+1))}
 		crew.Go(w.run)
 	}
-	m := &nemesis{t, c, rand.New(rand.NewPCG(from, 0)), long}
+	m := &nemesis{t: t, c: c, to: told, rng: rand.New(rand.NewPCG(from, 0)), long: long}
 	m.rounds(began.Add(duration))
 	halt()
 	for _, n := range c.nodes {
@@ -150,13 +187,20 @@ func TestCluster_under_a_nemesis(t *testing.T) {
 	if len(s.lost) > 0 {
 		t.Errorf("%d waiters never came back: %v", len(s.lost), s.lost)
 	}
+	owed := c.drained(t, told)
 	c.settled(t, before)
-	faults := judge(s.h.acts, c.records(t))
+	heard, faults := told.heard() // first: the audit has what it tells of
+	c.snapshot(t, func(is snapshot) {
+		records := is.records()
+		faults = slices.Concat(faults, judge(s.h.acts, records), judgeTold(heard, owed, is.audited(), records), is.counted())
+	})
 	for _, f := range faults[:min(len(faults), 20)] {
 		t.Error(f)
 	}
 	c.sealed(t)
+	told.report(t)
 	s.report(t, len(faults))
+	c.tampered(t, m.rng)
 }
 
 // finish lets the sessions under way come to their end.

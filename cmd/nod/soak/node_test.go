@@ -46,10 +46,14 @@ func (n *node) command(ctx context.Context) *exec.Cmd {
 	return cmd
 }
 
-// start starts the process and does not wait until it is ready.
+// start starts the process and does not wait until it is ready. It may run already: of
+// two faults at once both may have killed it.
 func (n *node) start() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.cmd != nil {
+		return
+	}
 	cmd := n.command(context.Background())
 	if err := cmd.Start(); err != nil {
 		n.c.t.Errorf("start %s: %v", n.name, err)

@@ -106,6 +106,10 @@ func (w *worker) session() {
 		w.invalidate(k.who)
 		w.collect(k, false)
 	}
+	if !k.who.calm && w.rng.IntN(4) == 0 {
+		w.until(act{verb: revokes, user: k.who.name}, revoking(k.who.name, ""))
+		w.collect(k, false)
+	}
 }
 
 func (w *worker) generate() (worked, bool) {
