@@ -29,7 +29,7 @@ type Device struct {
 	// Place and Address are where it asked or was signed in from; each may be empty.
 	Place, Address string
 	SignedInAt     time.Time
-	// SeenAt is when nod last heard of it, if that was later; else zero.
+	// SeenAt is when nod last heard of it: it got tokens, or was in use.
 	SeenAt time.Time
 	// How says what it rests on, a sentence without a full stop; may be empty.
 	How    string

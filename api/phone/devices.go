@@ -84,10 +84,8 @@ func (f *face) deviceLine(d account.Device, c account.Client) web.Device {
 	line := web.Device{
 		ID: d.ID, Kind: string(d.Kind), Name: cmp.Or(d.Name, software(d.Agent)), AppName: cmp.Or(d.App, c.Name),
 		Place: cmp.Or(d.Place, f.Service.Place(address).Name), Address: address,
-		SignedInAt: d.CreatedAt, How: howApproved(d), EndedAt: d.RevokedAt, Why: whyEnded[approval.By(d.RevokedBy)],
-	}
-	if seen := d.LastSeen(); seen.After(d.CreatedAt) {
-		line.SeenAt = seen
+		SignedInAt: d.CreatedAt, SeenAt: d.LastSeen(), How: howApproved(d),
+		EndedAt: d.RevokedAt, Why: whyEnded[approval.By(d.RevokedBy)],
 	}
 	for _, name := range d.Scopes {
 		scope := web.Scope{Scope: name}

@@ -79,7 +79,7 @@ describe('signed-in devices', () => {
     await phone.heading('Signed-in devices').waitFor();
     assert.equal((await listed(phone)).length, 3);
     const line = phone.page.getByRole('listitem').filter({ has: phone.page.getByRole('heading', { name: 'Living-room TV' }) });
-    for (const part of ['Acme TV', '203.0.113.7', 'With your passkey', 'by QR code or link']) await line.getByText(part).first().waitFor();
+    for (const part of ['Acme TV', '203.0.113.7', 'Last seen', 'With your passkey', 'by QR code or link']) await line.getByText(part).first().waitFor();
     await phone.page.getByText('stay signed in until you revoke it').waitFor();
     await phone.inspect('devices');
 
