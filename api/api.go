@@ -102,11 +102,7 @@ func (c Config) engine() (*gin.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := docsPage()
-	if err != nil {
-		return nil, err
-	}
-	s := shared{Config: c, docsHTML: page}
+	s := shared{c}
 
 	e := bare()
 	e.Use(

@@ -14,10 +14,7 @@ import (
 )
 
 // shared serves what belongs to no face.
-type shared struct {
-	Config
-	docsHTML []byte
-}
+type shared struct{ Config }
 
 // table is the vocabulary of what belongs to no face. Nothing here reports more
 // of the core's words than these.

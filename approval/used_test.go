@@ -11,12 +11,13 @@ import (
 // use lets the house hear that a device is in use, and write it down.
 func (h *house) use(id string) {
 	h.t.Helper()
+	defer h.running()()
 	h.core.Used(h.t.Context(), id, h.stored(id).LastSeen())
 	synctest.Wait()
 }
 
 func TestUsed_is_noted_once_an_hour(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	inQuietBubble(t, func(t *testing.T, h *house) {
 		_, got := h.letIn()
 		born := h.stored(got.Grant.SID)
 		rows := h.events(h.ada)
@@ -43,7 +44,7 @@ func TestUsed_is_noted_once_an_hour(t *testing.T) {
 }
 
 func TestUsed_in_an_outage_is_noted_next_time(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	inQuietBubble(t, func(t *testing.T, h *house) {
 		_, got := h.letIn()
 		time.Sleep(2 * time.Hour)
 		h.tamper.set(func(s *tampered) { s.refusal = approval.ErrUnavailable })
@@ -96,7 +97,7 @@ func TestUsed_by_many_at_once_is_one_write(t *testing.T) {
 
 // What counts from the last refresh does not begin anew with a use.
 func TestUsed_does_not_reopen_the_window_of_a_lost_refresh(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	inQuietBubble(t, func(t *testing.T, h *house) {
 		c := h.oauth()
 		got := h.signedIn(c)
 		next, err := h.refresh(c, got.Refresh)

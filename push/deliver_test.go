@@ -87,14 +87,16 @@ func TestRun_pause_that_the_provider_asks_for_is_obeyed(t *testing.T) {
 func TestRun_pause_beyond_the_message_s_life_is_the_end(t *testing.T) {
 	inBubble(t, func(h *house) {
 		phone := h.phone(h.ada, "token-1", failsOnce(&RetryError{After: time.Hour, Err: errors.New("it answered 429")}))
-		defer h.runs()()
+		stop := h.runs()
 		b := h.ask(h.ada)
 		synctest.Wait()
 		h.wantDelivery(b, approval.DeliveryFailed)
 		if got := h.fault(phone.ID); got != "it answered 429" {
 			h.Errorf("fault: got %q, want what it answered", got)
 		}
-		time.Sleep(2 * time.Hour)
+		stop()
+		time.Sleep(2 * time.Hour) // in which it need not look every second
+		defer h.runs()()
 		synctest.Wait()
 		if got := len(h.provider.to("token-1")); got != 1 {
 			h.Errorf("attempts: got %d, want 1", got)
@@ -209,12 +211,13 @@ func TestRun_refusal_is_kept_until_the_phone_is_reached(t *testing.T) {
 func TestRun_phone_s_line_is_not_written_for_every_prompt(t *testing.T) {
 	inBubble(t, func(h *house) {
 		phone := h.phone(h.ada, "token-1", takes)
-		defer h.runs()()
 		first := time.Now()
 		for _, pause := range []time.Duration{0, 20 * time.Minute, noteEvery} {
 			time.Sleep(pause)
+			stop := h.runs() // not all the time: it looks every second
 			b := h.ask(h.ada)
 			synctest.Wait()
+			stop()
 			h.decline(b)
 			time.Sleep(approval.MuteFor) // two declines in that time mute
 			synctest.Wait()

@@ -76,8 +76,11 @@ async function registered(browser = page) {
 /** The server SDK of a version, for the backend. */
 const manager = (version) => new (load(version).LoginIdManagement)(backendClient.client_id, backendClient.private_key, url);
 
-/** Asserts what the token says, and that the SDK believes it for this payload and no other. */
-async function assertConfirmed(jwt, payload, { user, client, version = '0.8.3' }) {
+/**
+ * Asserts what the token says, and that the SDK believes it for this payload and no
+ * other. For each try it fetches the key anew, so only a thorough one changes every byte.
+ */
+async function assertConfirmed(jwt, payload, { user, client, version = '0.8.3', thorough = false }) {
   const { claims } = await verifiedJWT(jwt);
   assert.equal(claims.action, 'transaction');
   assert.equal(claims.udata, user.username);
@@ -85,7 +88,9 @@ async function assertConfirmed(jwt, payload, { user, client, version = '0.8.3' }
   const verifier = manager(version);
   assert.equal(await verifier.verifyTransaction(jwt, payload), true);
   assert.equal(await verifier.verifyToken(jwt, user.username), true);
-  for (let i = 0; i < payload.length; i++) {
+  const last = payload.length - 1;
+  const places = thorough ? [...payload].keys() : [0, Math.floor(last / 2), last];
+  for (const i of places) {
     const changed = payload.slice(0, i) + String.fromCharCode(payload.charCodeAt(i) ^ 1) + payload.slice(i + 1);
     assert.equal(await verifier.verifyTransaction(jwt, changed), false, `payload changed at ${i}`);
   }
@@ -120,11 +125,12 @@ for (const version of versions) {
         const user = await registered();
         const server = new (load(version).LoginIdManagement)(backendClient.client_id, backendClient.private_key, url + prefix);
         for (const args of [[transfer], [transfer, user.username], [transfer, user.username, 'order-17']]) {
+          const thorough = prefix === '' && args.length === 1;
           const id = await server.createTx(...args);
           assert.match(id, /^[0-9a-f-]{36}$/);
           const { jwt, success } = await works(page, 'confirmTransaction', user.username, id);
           assert.equal(success, true);
-          const claims = await assertConfirmed(jwt, transfer, { user, client: webClient.client_id, version });
+          const claims = await assertConfirmed(jwt, transfer, { user, client: webClient.client_id, version, thorough });
           if (args[2]) assert.equal(claims.nonce, args[2]);
           const again = await sdk(page, 'confirmTransaction', user.username, id);
           assert.equal(again.error?.code, 'transaction_decided');
