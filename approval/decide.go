@@ -23,7 +23,8 @@ type Viewer struct {
 	User    account.User
 	Address string // of the phone, for budgets and the audit
 	// Phone tells this phone from others, opaquely; "": nobody can.
-	Phone string
+	Phone     string
+	PasskeyID string // that they signed in with; "": nobody says
 }
 
 // View is a request as one viewer may see it.

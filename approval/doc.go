@@ -46,7 +46,9 @@
 // about later, and what is listed for its person (revoke.go). Revoking moves the row's
 // version whatever that is, and so beats a refresh that is under way without ever
 // having to try again; the first to revoke is who did it. A person who finds that a
-// request was not theirs says so (report.go): whatever it led to is taken back.
+// request was not theirs says so (report.go): whatever it led to is taken back. Of a
+// passkey that was added that is the passkey, what it vouched for, and what these let
+// in (undo.go): a passkey remembers the request and the passkey that it was added by.
 //
 // A native reply that was lost is given again, to the letter, for a minute and to the
 // same address. Here a code works once, for clients change addresses and many have no

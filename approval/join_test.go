@@ -213,6 +213,9 @@ func TestJoin_is_told_to_the_webhooks_of_whoever_decided(t *testing.T) {
 	must(t, err)
 	h.wantTold("eve's", hers, "request.approved", "request.redeemed")
 	h.wantTold("ada's", adas, "request.denied", "request.reported")
+	if got := h.told(hers)[1].Data; got.State != approval.Redeemed || got.DeviceID != "" {
+		t.Errorf("told that the passkey was made: got %+v, want no device, because it signs none in", got)
+	}
 	if got := h.told(hers)[0].Data; got.ClientID != "" || got.UserID != eve.ID || got.Purpose != approval.AddCredential {
 		t.Errorf("told of the approval: got %+v, want eve's, of no client", got)
 	}

@@ -20,14 +20,22 @@ const EventReported EventName = "request.reported"
 // silent for MuteFor. Saying so twice is no error, and changes nothing: first is false
 // then. Its errors are Inspect's.
 //
+// A passkey that was added goes whatever is left, other than in Undo: it is a thief's,
+// and what a guard against accidents keeps for its owner it would keep for the thief. The
+// one passkey that a report never deletes is the one that its sender signed in with:
+// whoever holds that cannot mean it, and needs it to look on. So nobody locks themselves
+// out, and a thief who reports what the owner has added wins nothing: with a passkey of
+// their own they could delete the owner's by hand. Passkeys that were added before anybody
+// wrote down by what stay, and so they do in Undo.
+//
 // An approval is undone first and by itself: when the rest fails, nothing of it is left
 // all the same. One that is given on another phone in this very moment is a
 // DecidedError, and not undone; what runs out in it is ErrExpired. Both can be looked
 // at, and reported again.
 func (s *Service) Report(ctx context.Context, ref Ref, v Viewer) (reported Request, first bool, err error) {
 	found, err := s.resolveEnded(ctx, ref, v)
-	if err == nil && (found.State == Approved || found.State == Redeemed && found.Purpose.signsIn()) {
-		found, err = s.Undo(ctx, found.ID, v)
+	if err == nil && (found.State == Approved || found.State == Redeemed && found.Purpose.signsIn() || found.addedPasskey()) {
+		found, err = s.undo(ctx, found.ID, v, ByReport)
 	}
 	looked := found.State
 	if err == nil {

@@ -246,47 +246,6 @@ func (d *Directory) approvalsToEnd(ctx context.Context, u account.User, by Revok
 	return changes, len(open) == batch && len(changes) > 0, err
 }
 
-// Undo takes back an approval of the viewer's: what nobody has collected yet is
-// canceled and nobody ever will, and what was signed in with it is signed out. What
-// came to nothing already stays so. A DecidedError where there is nothing that could be
-// undone: no approval, a passkey that was added, a text that was agreed to.
-func (s *Service) Undo(ctx context.Context, requestID string, v Viewer) (Request, error) {
-	return s.TakeBack(ctx, requestID, v.User, Revoker{ByOwner, v.Address})
-}
-
-// TakeBack is Undo for an approval of u's by whoever may speak for them.
-func (s *Service) TakeBack(ctx context.Context, requestID string, u account.User, by Revoker) (Request, error) {
-	ref := Ref{Way: Listed, Secret: account.Secret(requestID)}
-	return s.onRef(ctx, "undo", ref, Viewer{User: u}, func(r Request, op string, now time.Time) (*Change, error) {
-		c, err := s.takeBack(ctx, r, by, now)
-		if c != nil {
-			c.Op, c.Event.Address = op, by.Address
-		}
-		return c, err
-	})
-}
-
-func (s *Service) takeBack(ctx context.Context, r Request, by Revoker, now time.Time) (*Change, error) {
-	switch {
-	case r.State == Approved:
-		c, _ := r.cancel("", now, by.By)
-		return &c, nil
-	case r.State == Canceled, r.State == Lapsed:
-		return nil, nil
-	case r.State != Redeemed || !r.Purpose.signsIn():
-		return nil, &DecidedError{r.State}
-	}
-	d, err := s.Store.Device(ctx, r.Grant.SID)
-	switch {
-	case errors.Is(err, ErrNotFound), err == nil && ended(d):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	c := revoking(d, by)
-	return &c, nil
-}
-
 // signsIn says whether collecting a request of that purpose signs something in.
 func (p Purpose) signsIn() bool { return p == SignIn || p == Direct }
 

@@ -51,8 +51,11 @@ type Store interface {
 	// List reads the requests that match, newest first, at most limit.
 	List(ctx context.Context, f Filter, limit int) ([]Request, error)
 
-	// Device reads what an approval signed in; ErrNotFound when there is none.
-	Device(ctx context.Context, id string) (account.Device, error)
+	// Devices reads what an approval signed in, and Passkeys what it may have added;
+	// ErrNotFound when there is no such device.
+	account.Devices
+	// Passkeys lists a user's, oldest first, revoked ones included.
+	Passkeys(ctx context.Context, userID string) ([]account.Passkey, error)
 
 	// Prompting reads the row of that key; with no row, one of version 0 that has
 	// the key and nothing else.

@@ -215,7 +215,7 @@ func (s *Subject) ofRequest(r Request) {
 	if d := r.Decision; d != nil && s.By == "" {
 		s.By = d.By
 	}
-	if r.Grant != nil {
+	if r.Grant != nil && r.Purpose.signsIn() { // any other grant names no device
 		s.DeviceID = r.Grant.SID
 	}
 }

@@ -137,10 +137,13 @@ var verdicts = map[string]verdict{
 	"undone":   {"past", "Undone", "You took your approval back before anything came of it. Nothing was shared."},
 	"ended":    {"past", "Approved, and signed out", "What you let in is signed out again. What it did in between is not undone."},
 
+	"deleted": {"past", "Approved, and taken back", "What was done with it in between is not undone."},
+
 	// A report says what became of the request, because it may have come too late.
-	"reported":       {"declined", "Reported", "Nothing was shared. Whoever runs this service has been told."},
-	"reported ended": {"declined", "Reported", "What was let in is signed out. What it did in between is not undone. Whoever runs this service has been told."},
-	"reported late":  {"declined", "Reported", "You had approved it, and that cannot be taken back here. Whoever runs this service has been told."},
+	"reported":         {"declined", "Reported", "Nothing was shared. Whoever runs this service has been told."},
+	"reported ended":   {"declined", "Reported", "What was let in is signed out. What it did in between is not undone. Whoever runs this service has been told."},
+	"reported deleted": {"declined", "Reported", "What was done with it in between is not undone. Whoever runs this service has been told."},
+	"reported late":    {"declined", "Reported", "You had approved it, and that cannot be taken back here. Whoever runs this service has been told."},
 
 	"lapsed": {"past", "Approved, but not used", "The device did not collect its answer in time, so nothing was shared. If you still need it, start again on the device."},
 }

@@ -53,6 +53,8 @@ func samplePages(text string) []Page {
 		ReviewPage{frame, Review{Own: true, AppName: text, DeviceName: text, Address: text, Place: text, UserCode: text, Network: OtherCountry}},
 		ResultPage{Frame: frame, State: "redeemed", Passkey: true, AppName: text, Device: text},
 		ResultPage{Frame: frame, State: "approved", Passkey: true, After: After{Undo: true}},
+		ResultPage{Frame: frame, State: "redeemed", Passkey: true, LastPasskey: true, After: After{Undo: true, Report: true}},
+		ResultPage{Frame: frame, State: "reported deleted", Passkey: true, Deleted: Deletions{Passkeys: 2, Devices: 2}},
 		ActivityPage{frame, []ActivityEntry{
 			{At: noon, Words: text, Detail: text, Mark: MarkApproved, Receipt: "/phone/receipts/" + text},
 			{At: noon, Words: text, Detail: text, Mark: MarkDeclined}, {At: noon, Words: text, Detail: text, Mark: MarkAlert},

@@ -1,6 +1,9 @@
 package web
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Page is a view model that [Pages.Render] knows a template for. The types of
 // this package are its only implementations.
@@ -150,15 +153,18 @@ type ResultPage struct {
 	RequestID string
 	// State is the request's final state in the words of the core: approved, redeemed,
 	// denied, expired, canceled or lapsed; or what its person did about it since:
-	// undone, ended, reported, reported ended, reported late.
+	// undone, ended, deleted, reported, reported ended, reported deleted, reported late.
 	State string
 	// Already says that it had been decided before this person's last attempt.
 	Already   bool
 	AppName   string
 	Device    string
 	DecidedAt time.Time
-	// Passkey says that a new passkey was asked for.
-	Passkey bool
+	// Passkey says that a new passkey was asked for; Deleted what went with it since;
+	// LastPasskey that it stays, because no other is left.
+	Passkey     bool
+	Deleted     Deletions
+	LastPasskey bool
 	// Backend is as in [Review]; Scopes say what was allowed, if it was.
 	Backend bool
 	Scopes  []Scope
@@ -166,6 +172,34 @@ type ResultPage struct {
 	// receipt of an approval is downloaded. Both may be empty.
 	Payload, Receipt string
 	After            After
+}
+
+// Deletions count what was taken back of a request for a passkey: passkeys that were
+// deleted, the one that was made with it among them, and devices that were signed out.
+type Deletions struct{ Passkeys, Devices int }
+
+// Says is a sentence, "" when nothing was deleted.
+func (d Deletions) Says() string {
+	if d.Passkeys == 0 {
+		return ""
+	}
+	said, who := "The passkey that was made with it is deleted", "it"
+	if d.Passkeys > 1 {
+		who = "they"
+	}
+	switch n := d.Passkeys - 1; {
+	case n == 1:
+		said += ", so is another passkey that came of it"
+	case n > 1:
+		said += fmt.Sprintf(", so are %d other passkeys that came of it", n)
+	}
+	switch {
+	case d.Devices == 1:
+		said += ", and the device " + who + " let in is signed out"
+	case d.Devices > 1:
+		said += fmt.Sprintf(", and the %d devices %s let in are signed out", d.Devices, who)
+	}
+	return said + "."
 }
 
 // MessagePage says what happened and what to do: errors and 404.

@@ -26,7 +26,7 @@ type subject struct {
 	Username   string            `json:"username,omitempty"`   // as the caller of the native face wrote it
 	Invitation []byte            `json:"invitation,omitempty"` // enrol: its hash
 	PasskeyID  string            `json:"passkey_id,omitempty"` // enrol, register, add, add_here: of the passkey to be made
-	VouchedBy  string            `json:"vouched_by,omitempty"` // enrol, add_here: of the passkey that must still be active
+	VouchedBy  string            `json:"vouched_by,omitempty"` // enrol, add, add_here: of the passkey that must still be active
 	NewUser    *account.User     `json:"new_user,omitempty"`   // register: to be stored with the passkey
 	Kind       approval.CodeKind `json:"kind,omitempty"`       // self_generate
 	Purpose    approval.Purpose  `json:"purpose,omitempty"`    // self_generate

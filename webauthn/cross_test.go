@@ -92,7 +92,7 @@ func uses(w *world) map[approval.CeremonyPurpose]use {
 		},
 		approval.CeremonyAdd: {
 			func(w *world) answer {
-				o, err := w.BeginAdd(w.Context(), w.client, w.alice, "", webauthn.RegisterOptions{})
+				o, err := w.BeginAdd(w.Context(), w.client, w.alice, approval.Request{}, webauthn.RegisterOptions{})
 				w.ok(err)
 				return attested(w.made(virtual.New(), ownOrigin, o))
 			},

@@ -21,7 +21,7 @@ func (c *Ceremonies) BeginJoin(ctx context.Context, h approval.Holder) (Creation
 	if err != nil {
 		return CreationOptions{}, fmt.Errorf("begin joining: %w", err)
 	}
-	o, err := c.BeginAdd(ctx, h.Client, u, r.ID, RegisterOptions{})
+	o, err := c.BeginAdd(ctx, h.Client, u, r, RegisterOptions{})
 	if err != nil {
 		return o, fmt.Errorf("begin joining: %w", err)
 	}

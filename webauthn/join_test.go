@@ -91,7 +91,7 @@ func TestJoin_answerOfAnotherCeremony(t *testing.T) {
 	w := newWorld(t)
 	_, h := w.joined()
 	_, other := w.joined()
-	forced, err := w.BeginAdd(t.Context(), w.client, w.alice, "", webauthn.RegisterOptions{})
+	forced, err := w.BeginAdd(t.Context(), w.client, w.alice, approval.Request{}, webauthn.RegisterOptions{})
 	w.ok(err)
 	theirs, err := w.BeginJoin(t.Context(), other)
 	w.ok(err)

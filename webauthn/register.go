@@ -71,14 +71,17 @@ func (c *Ceremonies) mayRegister(ctx context.Context, u account.User, vouched bo
 }
 
 // BeginAdd asks for one more passkey of a user: by the approved request given,
-// which is only checked by the caller and spent by Complete, or by force when
-// requestID is empty. With is spent first.
-func (c *Ceremonies) BeginAdd(ctx context.Context, client account.Client, u account.User, requestID string, opts RegisterOptions, with ...approval.Effect) (CreationOptions, error) {
+// which is only checked by the caller and spent by Complete, or by force when it is
+// the zero one. With is spent first.
+func (c *Ceremonies) BeginAdd(ctx context.Context, client account.Client, u account.User, by approval.Request, opts RegisterOptions, with ...approval.Effect) (CreationOptions, error) {
 	if !u.Active() {
 		return CreationOptions{}, fmt.Errorf("begin adding a passkey: user %s: %w", u.ID, approval.ErrInactive)
 	}
 	cer := native(approval.CeremonyAdd, client, u, subject{Username: u.Username})
-	cer.RequestID = requestID
+	cer.RequestID = by.ID
+	if by.Decision != nil {
+		cer.subject.VouchedBy = by.Decision.PasskeyID
+	}
 	o, err := c.createNamed(ctx, cer, client, u, opts, with)
 	if err != nil {
 		return o, fmt.Errorf("begin adding a passkey: %w", err)
@@ -265,6 +268,7 @@ func (c *Ceremonies) newPasskey(ctx context.Context, cer ceremony, a Attestation
 		SignCount: k.Authenticator.SignCount, AAGUID: k.Authenticator.AAGUID, Transports: known(a.Transports),
 		BackupEligible: k.Flags.BackupEligible, BackupState: k.Flags.BackupState, Attestation: k.AttestationFormat,
 		Status: account.PasskeyActive, CreatedAt: now, UpdatedAt: now,
+		RequestID: cer.RequestID, VouchedBy: cer.subject.VouchedBy,
 	}, nil
 }
 

@@ -141,18 +141,21 @@ func TestAdd_byCodeSpendsTheCodeWithTheKey(t *testing.T) {
 	})
 	w.ok(err)
 	begin := func() webauthn.Attestation {
-		o, err := w.BeginAdd(t.Context(), w.client, w.alice, b.Request.ID, webauthn.RegisterOptions{})
+		r, err := w.store.Find(t.Context(), approval.Key{ID: b.Request.ID})
+		w.ok(err)
+		o, err := w.BeginAdd(t.Context(), w.client, w.alice, r, webauthn.RegisterOptions{})
 		w.ok(err)
 		if len(o.ExcludeCredentials) == 0 {
 			t.Error("excluded: got none, want what Alice has")
 		}
 		return w.made(virtual.New(), appOrigin, o)
 	}
-	early, first, second := begin(), begin(), begin()
+	early := begin()
 	wants(t, "code not approved yet", w.complete("alice", approval.CeremonyAdd, early), approval.ErrPending)
 
 	ref := approval.Ref{Way: approval.Scanned, Secret: b.Handle}
 	w.ok(w.approve(ref, w.approving(ref)))
+	first, second := begin(), begin()
 	got, u, k, err := w.Complete(t.Context(), w.holder(), "alice", approval.CeremonyAdd, first, "", true)
 	w.ok(err)
 	if u.ID != w.alice.ID || k.Name != "Passkey 2" || got.Request.ID != b.Request.ID || got.Grant.Subject != u.ID {
@@ -165,13 +168,16 @@ func TestAdd_byCodeSpendsTheCodeWithTheKey(t *testing.T) {
 	keys, err := w.store.Passkeys(t.Context(), w.alice.ID)
 	w.ok(err)
 	if len(keys) != 2 {
-		t.Errorf("passkeys: got %d, want 2", len(keys))
+		t.Fatalf("passkeys: got %d, want 2", len(keys))
+	}
+	if got := keys[1]; got.RequestID != b.Request.ID || got.VouchedBy != keys[0].ID {
+		t.Errorf("added by request %q and passkey %q, want %q and %q", got.RequestID, got.VouchedBy, b.Request.ID, keys[0].ID)
 	}
 }
 
 func TestAdd_byForce(t *testing.T) {
 	w := newWorld(t)
-	o, err := w.BeginAdd(t.Context(), w.client, w.alice, "", webauthn.RegisterOptions{})
+	o, err := w.BeginAdd(t.Context(), w.client, w.alice, approval.Request{}, webauthn.RegisterOptions{})
 	w.ok(err)
 	device := &virtual.Authenticator{Transports: []string{"usb", "nfc", "made-up"}}
 	_, _, k, err := w.Complete(t.Context(), w.holder(), "alice", approval.CeremonyAdd, w.made(device, appOrigin, o), "", false)
@@ -186,14 +192,14 @@ func TestAdd_byForce(t *testing.T) {
 
 func TestAdd_ofCredentialThatIsKnownIsRefused(t *testing.T) {
 	w := newWorld(t)
-	o, err := w.BeginAdd(t.Context(), w.client, w.alice, "", webauthn.RegisterOptions{})
+	o, err := w.BeginAdd(t.Context(), w.client, w.alice, approval.Request{}, webauthn.RegisterOptions{})
 	w.ok(err)
 	if _, err := w.phone.Create(appOrigin, o); err == nil {
 		t.Error("authenticator that holds an excluded credential: got an answer, want none")
 	}
 	device := virtual.New()
 	w.ok(w.complete("alice", approval.CeremonyAdd, w.made(device, appOrigin, o)))
-	again, err := w.BeginAdd(t.Context(), w.client, w.alice, "", webauthn.RegisterOptions{})
+	again, err := w.BeginAdd(t.Context(), w.client, w.alice, approval.Request{}, webauthn.RegisterOptions{})
 	w.ok(err)
 	a := w.made(virtual.New(), appOrigin, again)
 	copied := device.Credentials()[0].ID // both the page and the authenticator lie about the id
@@ -205,12 +211,12 @@ func TestAdd_ofCredentialThatIsKnownIsRefused(t *testing.T) {
 
 func TestAdd_forInactiveUser(t *testing.T) {
 	w := newWorld(t)
-	o, err := w.BeginAdd(t.Context(), w.client, w.alice, "", webauthn.RegisterOptions{})
+	o, err := w.BeginAdd(t.Context(), w.client, w.alice, approval.Request{}, webauthn.RegisterOptions{})
 	w.ok(err)
 	gone, err := w.dir.Deactivate(t.Context(), w.alice)
 	w.ok(err)
 	wants(t, "complete", w.complete("alice", approval.CeremonyAdd, w.made(virtual.New(), appOrigin, o)), approval.ErrInactive)
-	_, err = w.BeginAdd(t.Context(), w.client, gone, "", webauthn.RegisterOptions{})
+	_, err = w.BeginAdd(t.Context(), w.client, gone, approval.Request{}, webauthn.RegisterOptions{})
 	wants(t, "begin", err, approval.ErrInactive)
 }
 

@@ -147,7 +147,7 @@ func (f *face) beginAddByCode(c *gin.Context, who *caller, in addBody) (any, err
 	if err != nil {
 		return nil, err
 	}
-	payload, err := f.Ceremonies.BeginAdd(ctx, who.client, u, r.ID, in.Options.options())
+	payload, err := f.Ceremonies.BeginAdd(ctx, who.client, u, r, in.Options.options())
 	return attestationInitOf("", payload), err
 }
 
@@ -157,7 +157,7 @@ func (f *face) beginAddByForce(c *gin.Context, who *caller, in addBody) (any, er
 	if err != nil {
 		return nil, err
 	}
-	payload, err := f.Ceremonies.BeginAdd(ctx, who.client, u, "", in.Options.options(), who.nonce...)
+	payload, err := f.Ceremonies.BeginAdd(ctx, who.client, u, approval.Request{}, in.Options.options(), who.nonce...)
 	return attestationInitOf("", payload), err
 }
 

@@ -80,6 +80,8 @@ func (s storyteller) tell(ev approval.Event) (entry web.ActivityEntry, ok bool) 
 	l, ok := accountLines[ev.Name]
 	words := l.words
 	switch {
+	case ev.Name == approval.EventPasskeyRevoked && ev.RequestID != "":
+		words = deletedWords(ev.Detail)
 	case ok && l.named && ev.Detail != "":
 		words += ": " + ev.Detail
 	case !ok && ev.RequestID != "":
@@ -109,6 +111,19 @@ func (s storyteller) requestLine(ev approval.Event) (line, bool) {
 	}
 	l, ok := requestLines[ev.Name]
 	return l, ok
+}
+
+// deletedWords are of a passkey that went with the approval that it was added by: the
+// event's detail is why, and what it was called.
+func deletedWords(detail string) string {
+	words, why := "You took back that a passkey was added, and it was deleted", string(approval.ByOwner)
+	if strings.HasPrefix(detail, string(approval.ByReport)) {
+		words, why = "You reported that a passkey was added, and it was deleted", string(approval.ByReport)
+	}
+	if name := strings.TrimSpace(strings.TrimPrefix(detail, why)); name != "" {
+		words += ": " + name
+	}
+	return words
 }
 
 // revokedLine says why something was signed out, and what that was called: the

@@ -44,6 +44,7 @@ const (
 	codeReadAhead     = "read_ahead"
 	codePhones        = "too_many_phones"
 	codeReceipt       = "receipt_not_found"
+	codeLastPasskey   = "last_passkey"
 )
 
 const (

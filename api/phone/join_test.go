@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nod-auth/nod/approval"
+	"github.com/nod-auth/nod/approval/account"
 )
 
 const (
@@ -130,12 +131,75 @@ func TestJoin_makesAPasskeyOfItsOwn(t *testing.T) {
 			p.get("/activity").want(http.StatusOK).wantText(
 				"You looked at a new passkey on Chrome on Linux", "You approved a new passkey on Chrome on Linux", "A passkey was made: Chrome on Linux",
 			)
-			p.get("/r/"+l.id()).want(http.StatusOK).wantText("It has its own passkey now", "Download receipt").wantNoText("Undo")
+			p.get("/r/"+l.id()).want(http.StatusOK).wantText(
+				"It has its own passkey now", "Download receipt", "Undo deletes the passkey", "Report: this was not me")
 
 			l.user = p.user // from now on it is a phone like any other
 			b := h.ask(h.client, p.user, approval.Long)
 			l.approve(scanned(b), "").want(http.StatusOK)
 		})
+	}
+}
+
+// joined is a laptop that somebody let in and that has made its passkey.
+func (p *handset) joined() *laptop {
+	p.t.Helper()
+	l := p.house.laptop()
+	p.approve(l.scanned(), "").want(http.StatusOK)
+	l.keep(l.made()).want(http.StatusOK)
+	l.user = p.user
+	return l
+}
+
+func TestJoin_reportedOrUndoneAfterwards_endsThePasskey(t *testing.T) {
+	for end, want := range map[string][]string{
+		"report": {"Reported", "Whoever runs this service has been told"},
+		"undo":   {"Approved, and taken back", "Report: this was not me"},
+	} {
+		t.Run(end, func(t *testing.T) {
+			h := newHouse(t)
+			p := h.owner("ada")
+			_, own := p.letIn("Radio", "")
+			l := p.joined()
+			_, first := l.letIn("TV", "")
+			_, second := l.letIn("Terminal", "")
+			for range 2 {
+				p.form("/phone/requests/"+end, "way", "listed", "secret", l.id(), "request", l.id()).wantLocation("/r/" + l.id())
+			}
+			page := p.get("/r/" + l.id()).want(http.StatusOK)
+			page.wantText("The passkey that was made with it is deleted, and the 2 devices it let in are signed out.",
+				"What was done with it in between is not undone", "passkeys and recovery codes").
+				wantText(want...).wantNoText(">Undo<", "It has its own passkey now", "That is your last")
+			h.wantRevoked(first, "passkey ended")
+			h.wantRevoked(second, "passkey ended")
+			if d, err := h.service.Store.Device(t.Context(), own); err != nil || !d.RevokedAt.IsZero() {
+				t.Errorf("ada's own: revoked at %v, %v; want it signed in", d.RevokedAt, err)
+			}
+			l.get("/passkeys").want(http.StatusOK).wantText("Sign in") // its session has ended
+			keys := h.keysOf(p.user)
+			if keys[0].Status != account.PasskeyActive || keys[1].Status != account.PasskeyRevoked {
+				t.Errorf("passkeys: ada's is %s, the laptop's %s; want only that revoked", keys[0].Status, keys[1].Status)
+			}
+			p.get("/activity").want(http.StatusOK).wantText("that a passkey was added, and it was deleted: Chrome on Linux",
+				"A passkey was deleted, which signed out")
+		})
+	}
+}
+
+// Whoever has no other passkey keeps it, and is told how to go on.
+func TestJoin_undoneFromTheLastPasskey(t *testing.T) {
+	h := newHouse(t)
+	p := h.owner("ada")
+	l := p.joined()
+	keys := h.keysOf(p.user)
+	l.form("/phone/passkeys/" + keys[0].ID + "/delete").want(http.StatusSeeOther)
+	l.form("/phone/requests/undo", "request", l.id()).want(http.StatusConflict).
+		wantText("This is your last passkey, so it stays", `href="/recover"`, ">Undo<")
+	l.call("/phone/requests/undo", map[string]any{"request_id": l.id()}).wantCode(http.StatusConflict, "last_passkey")
+	l.form("/phone/requests/report", "way", "listed", "secret", l.id()).wantLocation("/r/" + l.id())
+	l.get("/r/"+l.id()).want(http.StatusOK).wantText("Reported", "If that is not yours", "delete it").wantNoText(">Undo<")
+	if got := h.keysOf(p.user)[1].Status; got != account.PasskeyActive {
+		t.Errorf("the laptop's passkey is %s, want it to stay", got)
 	}
 }
 

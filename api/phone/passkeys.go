@@ -40,7 +40,7 @@ func (f *face) showPasskeys(c *gin.Context, who visitor, status int, fault strin
 		return err
 	}
 	page := web.PasskeysPage{
-		Frame: frame, Passkeys: passkeyLines(found, who.passkeyID), Codes: codeSet(set), Error: fault,
+		Frame: frame, Passkeys: passkeyLines(found, who.PasskeyID), Codes: codeSet(set), Error: fault,
 	}
 	if id := c.Query(fieldDeleted); id != "" {
 		if page.Left, err = f.leftBy(ctx, who, id, frame.Now); err != nil {

@@ -72,7 +72,31 @@ func (f *face) undo(c *gin.Context, who visitor) error {
 	default:
 		r, err = f.Service.Undo(ctx, r.ID, who.Viewer)
 	}
+	if errors.Is(err, approval.ErrForbidden) {
+		return f.lastPasskey(c, who, r, asForm, err)
+	}
 	return f.settled(c, who, r, asForm, err)
+}
+
+// lastPasskey says that nothing was undone, because nobody could sign in any more.
+func (f *face) lastPasskey(c *gin.Context, who visitor, r approval.Request, asForm bool, cause error) error {
+	if !asForm {
+		return &wire.Error{
+			Status: http.StatusConflict, Code: codeLastPasskey, Cause: cause,
+			Message: "The passkey that was made with it is your last one, so it stays. Add another one first.",
+		}
+	}
+	ctx := c.Request.Context()
+	frame, err := f.frame(ctx, who)
+	if err != nil {
+		return err
+	}
+	page, err := f.ending(ctx, who, r, frame, false)
+	if err != nil {
+		return err
+	}
+	page.LastPasskey = true
+	return f.show(c, http.StatusConflict, page)
 }
 
 // settled answers with where the request stands now, or how it had ended before.
@@ -96,9 +120,16 @@ func (f *face) ending(ctx context.Context, who visitor, r approval.Request, fram
 	if err != nil {
 		return page, err
 	}
+	added, err := f.Service.Added(ctx, who.User, r)
+	if err != nil {
+		return page, err
+	}
 	page.State = ended(page.State, r, signedOut)
+	if added.Deleted() {
+		page.State, page.Deleted = deleted[page.State], deletions(added)
+	}
 	page.After = web.After{
-		Undo:   undoable(page.State, r),
+		Undo:   undoable(page.State, r) || page.State == string(approval.Redeemed) && len(added.Passkeys) > 0,
 		Report: r.EndedBy != approval.ByReport && reportable[page.State],
 	}
 	if r.EndedBy != approval.ByReport {
@@ -149,8 +180,26 @@ func ended(state string, r approval.Request, signedOut bool) string {
 	}
 }
 
+// deleted is what a state is called once the passkey that was made is.
+var deleted = map[string]string{"redeemed": "deleted", "reported late": "reported deleted"}
+
+// deletions counts what was deleted with a passkey, and signed out with that.
+func deletions(a approval.Added) (n web.Deletions) {
+	for _, p := range a.Passkeys {
+		if p.Status == account.PasskeyRevoked {
+			n.Passkeys++
+		}
+	}
+	for _, d := range a.Devices {
+		if d.RevokedBy == string(approval.ByPasskeyEnded) {
+			n.Devices++
+		}
+	}
+	return n
+}
+
 // undoable says whether an approval can be taken back: until it was collected any can,
-// after that what signed something in.
+// after that what signed something in, or (see ending) made a passkey that is known.
 func undoable(state string, r approval.Request) bool {
 	if r.Face == faceKeycloak {
 		return false
@@ -169,6 +218,7 @@ func undoable(state string, r approval.Request) bool {
 // not theirs.
 var reportable = map[string]bool{
 	"approved": true, "redeemed": true, "denied": true, "expired": true, "lapsed": true, "undone": true, "ended": true,
+	"deleted": true,
 }
 
 // tooLate shows how the request had ended before this answer came.

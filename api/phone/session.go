@@ -37,10 +37,7 @@ var errSignedOut = &wire.Error{
 }
 
 // visitor is somebody signed in.
-type visitor struct {
-	approval.Viewer
-	passkeyID string // the session began with it
-}
+type visitor struct{ approval.Viewer }
 
 // sessions gives browsers a cookie and finds who holds one.
 type sessions struct {
@@ -114,8 +111,9 @@ func (s sessions) find(c *gin.Context) (visitor, error) {
 		// The page is more important than the hour.
 		wire.Note(c, slog.Any("touch", err))
 	}
-	viewer := approval.Viewer{User: found.user, Address: wire.Address(c), Phone: phoneOf(found.session)}
-	return visitor{Viewer: viewer, passkeyID: found.session.PasskeyID}, nil
+	return visitor{approval.Viewer{
+		User: found.user, Address: wire.Address(c), Phone: phoneOf(found.session), PasskeyID: found.session.PasskeyID,
+	}}, nil
 }
 
 // phoneOf names the phone that a session is on, so that another one is noticed.

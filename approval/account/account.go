@@ -79,6 +79,10 @@ type Passkey struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	UsedAt         time.Time // zero: never
+
+	// What it was added by; "" each where there was none, or nobody wrote it down yet.
+	RequestID string // the approved request that its making collected
+	VouchedBy string // id of the passkey that approved that, or that vouched by itself
 }
 
 // ClientType is the native contract's word for what kind of application a

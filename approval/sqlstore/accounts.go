@@ -10,7 +10,7 @@ import (
 const (
 	userColumns    = `id, namespace_id, client_id, username, status, created_at, updated_at, ciba_code`
 	passkeyColumns = `id, user_id, credential_id, public_key, sign_count, aaguid, transports, backup_eligible, backup_state,
-		attestation, status, name, created_at, updated_at, used_at`
+		attestation, status, name, created_at, updated_at, used_at, request_id, vouched_by`
 	clientColumns = `id, namespace_id, name, type, scopes, origins, open_registration, require_wait_token, match_mode,
 		issuer, created_at, notify, rotate_qr, oauth`
 	clientKeyColumns = `id, client_id, public, created_at`
@@ -29,7 +29,7 @@ func scanUser(from row) (u account.User, err error) {
 func scanPasskey(from row) (p account.Passkey, err error) {
 	err = from.Scan(&p.ID, &p.UserID, &p.CredentialID, &p.PublicKey, &p.SignCount, &p.AAGUID, parsed{&p.Transports},
 		&p.BackupEligible, &p.BackupState, &p.Attestation, &p.Status, &p.Name,
-		instant{&p.CreatedAt}, instant{&p.UpdatedAt}, instant{&p.UsedAt})
+		instant{&p.CreatedAt}, instant{&p.UpdatedAt}, instant{&p.UsedAt}, &p.RequestID, &p.VouchedBy)
 	return p, err
 }
 

@@ -83,10 +83,10 @@ func (t *tx) countPasskey(ctx context.Context, e approval.CountPasskey) error {
 
 func (t *tx) addPasskey(ctx context.Context, p account.Passkey) error {
 	const query = `INSERT INTO passkeys (` + passkeyColumns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`
 	return t.must(ctx, approval.ErrExists, query, p.ID, p.UserID, p.CredentialID, p.PublicKey, p.SignCount, blob(p.AAGUID),
 		document(p.Transports), p.BackupEligible, p.BackupState, p.Attestation, string(p.Status), p.Name,
-		micros(p.CreatedAt), micros(p.UpdatedAt), micros(p.UsedAt))
+		micros(p.CreatedAt), micros(p.UpdatedAt), micros(p.UsedAt), p.RequestID, p.VouchedBy)
 }
 
 func (t *tx) renamePasskey(ctx context.Context, e approval.RenamePasskey) error {

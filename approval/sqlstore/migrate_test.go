@@ -32,6 +32,9 @@ func TestOpen_onAFileOfTheVersionBefore(t *testing.T) {
 				match_mode, issuer, created_at) VALUES ($1, 'ns', 'Acme', 'management', '[]', '[]', FALSE, FALSE, 'type', '', 1)`,
 			`INSERT INTO users (id, namespace_id, client_id, username, status, created_at, updated_at)
 				VALUES ($1, 'ns', '', $1, 'active', 1, 1)`,
+			`INSERT INTO passkeys (id, user_id, credential_id, public_key, sign_count, transports, backup_eligible, backup_state,
+				attestation, status, name, created_at, updated_at, used_at)
+				VALUES ($1, $1, $1, 'key', 0, '[]', FALSE, FALSE, 'none', 'active', '', 1, 1, 0)`,
 			`INSERT INTO requests (id, face, namespace_id, client_id, purpose, context, audience, token_needed, user_id, match_mode,
 				code_kind, created_at, expires, state, version, tries, opened_at, opened_via, decision, grant_data, ended_by,
 				decided_passkey, grant_expires, grant_revoked_at)
@@ -59,9 +62,12 @@ func TestOpen_onAFileOfTheVersionBefore(t *testing.T) {
 		must(t, err)
 		u, err := s.User(t.Context(), key)
 		must(t, err)
+		p, err := s.Passkey(t.Context(), key)
+		must(t, err)
 		got := []any{c.Notify, c.RotateQR, r.Rotates, r.OpenedBy, r.AgainAt.IsZero(),
-			c.OAuth == nil, r.TypedHash == nil, r.AnswerTo == nil, r.JKT, u.CIBACode == nil}
-		if d := cmp.Diff([]any{false, false, false, "", true, true, true, true, "", true}, got); d != "" {
+			c.OAuth == nil, r.TypedHash == nil, r.AnswerTo == nil, r.JKT, u.CIBACode == nil,
+			p.RequestID, p.VouchedBy}
+		if d := cmp.Diff([]any{false, false, false, "", true, true, true, true, "", true, "", ""}, got); d != "" {
 			t.Errorf("written %s (-want +got):\n%s", key, d)
 		}
 	}

@@ -94,6 +94,7 @@ func passkeysInOrder(w *world) {
 	older, revoked := w.newPasskey(w.user), w.newPasskey(w.user)
 	older.CreatedAt = w.start.Add(-time.Hour)
 	older.AAGUID, older.Transports = nil, nil
+	older.RequestID, older.VouchedBy = "", ""
 	revoked.CreatedAt, revoked.Status = w.start.Add(time.Hour), account.PasskeyRevoked
 	revoked.UsedAt = w.start.Add(2 * time.Hour)
 	w.do(approval.AddPasskey{Passkey: revoked}, approval.AddPasskey{Passkey: older})

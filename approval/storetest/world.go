@@ -85,7 +85,7 @@ func (w *world) newPasskey(of account.User) account.Passkey {
 	return account.Passkey{
 		ID: id(), UserID: of.ID, CredentialID: hash(), PublicKey: []byte("cose"), SignCount: 7, AAGUID: []byte("0123456789abcdef"),
 		Transports: []string{"internal", "hybrid"}, BackupEligible: true, Attestation: "none",
-		Status: account.PasskeyActive, Name: "Phone", CreatedAt: w.start, UpdatedAt: w.start,
+		Status: account.PasskeyActive, Name: "Phone", CreatedAt: w.start, UpdatedAt: w.start, RequestID: id(), VouchedBy: id(),
 	}
 }
 

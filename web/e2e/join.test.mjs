@@ -150,6 +150,43 @@ describe('a laptop without a passkey', () => {
     assert.equal(await lines(phone).count(), 1);
   });
 
+  it('that was let in by mistake is thrown out with one report, and what it let in', async () => {
+    const phone = await ownPhone();
+    const laptop = await laptopWaiting();
+    await phone.review(await laptop.approvalURL());
+    await phone.approve();
+    await laptop.makePasskey();
+    const backend = new Native(await createClient({ name: 'Acme TV' }));
+    const devices = [];
+    for (const name of ['Living-room TV', 'Kitchen radio']) {
+      const device = await NewDevice.ask(backend, phone.username, { device_name: name });
+      await laptop.review(device.approvalURL);
+      await laptop.approve();
+      await device.assertLetIn();
+      devices.push(device);
+    }
+
+    await phone.page.reload();
+    await phone.page.getByText('If that is not yours, report it at once').waitFor();
+    await phone.inspect('result-join-made');
+    await phone.button('Report: this was not me').click();
+    await phone.heading('Reported').waitFor();
+    await phone.page.getByText('is deleted, and the 2 devices it let in are signed out.').waitFor();
+    await phone.inspect('result-join-reported');
+
+    await laptop.open('/');
+    await laptop.heading('Sign in').waitFor();
+    await laptop.button('Sign in with a passkey').click();
+    await laptop.page.getByText('is no longer valid here.').first().waitFor();
+    await phone.open('/passkeys');
+    assert.equal(await lines(phone).count(), 1);
+    await phone.open('/devices');
+    assert.equal(await phone.page.getByText('Nothing is signed in as you.').count(), 1);
+    await phone.open('/activity');
+    await phone.page.getByText(/^You reported that a passkey was added, and it was deleted: .*Chrome/).waitFor();
+    phone.assertNoProblems();
+  });
+
   it('opened on a second phone says so', async () => {
     const phone = await ownPhone();
     const second = untilTheEnd(await phone.another(chrome));
