@@ -257,7 +257,11 @@ func TestHooks_slow_receiver_holds_up_nobody(t *testing.T) {
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("others waited %s, want less than a second", took)
 	}
-	h.wantDelivery(b, approval.DeliverySent)
+	h.until("the prompt is settled, too", func() bool {
+		got, err := h.core.Prompted(t.Context(), b.Request.ID)
+		h.must(err)
+		return got == approval.DeliverySent
+	})
 	if got := slow.atOnce(); got != perHook {
 		t.Errorf("at once: got %d, want %d", got, perHook)
 	}

@@ -56,17 +56,17 @@ func TestScripts(t *testing.T) {
 		flags   []string // of nod serve
 	}{
 		// The long ones first: as many run at a time as there are processors.
-		{name: "phone", browser: true},
-		{name: "sample-app", browser: true, sample: true},
+		{name: "device-grant", browser: true},
 		{name: "sample-app-told", browser: true, sample: true, push: true, rotate: true},
+		{name: "join", browser: true},
 		{name: "push", browser: true, push: true, flags: []string{"--geoip", places}},
 		{name: "notifications", browser: true, push: true},
+		{name: "phone", browser: true},
+		{name: "sample-app", browser: true, sample: true},
 		{name: "phone-codes", browser: true},
-		{name: "device-grant", browser: true},
 		{name: "ciba", browser: true},
 		{name: "sample-app-expiry", browser: true, sample: true, flags: []string{"--code-life-short", "4s"}},
 		{name: "recovery", browser: true},
-		{name: "join", browser: true},
 		{name: "join-expiry", browser: true, flags: []string{"--code-life-long", "6s"}},
 		{name: "devices", browser: true},
 		{name: "web-sdk", browser: true},
@@ -83,7 +83,7 @@ func TestScripts(t *testing.T) {
 			node := tool(t, "node")
 			var env []string
 			if script.browser {
-				env = append(env, "E2E_CHROMIUM="+tool(t, "chromium", "chromium-browser", "google-chrome"))
+				env = append(env, "E2E_CHROMIUM="+browser(t, script.push))
 			}
 			installPackages(t)
 			flags := script.flags

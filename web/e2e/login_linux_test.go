@@ -14,7 +14,7 @@ import (
 func TestLogin_withAPhone(t *testing.T) {
 	t.Parallel()
 	node := tool(t, "node")
-	chromium := tool(t, "chromium", "chromium-browser", "google-chrome")
+	chromium := browser(t, false)
 	installPackages(t)
 	s := startServer(t)
 	runScript(t, node, "login.test.mjs", s, []string{
