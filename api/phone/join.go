@@ -2,7 +2,6 @@ package phone
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -207,17 +206,11 @@ func (f *face) beginJoinPasskey(c *gin.Context) error {
 
 // joinPasskey stores the passkey and signs in with it.
 func (f *face) joinPasskey(c *gin.Context) error {
-	var in struct {
-		Credential json.RawMessage `json:"credential"`
-	}
-	if err := wire.Decode(c, wire.WebAuthnLimit, &in); err != nil {
-		return err
-	}
 	h, err := f.joining(c)
 	if err != nil {
 		return err
 	}
-	answer, err := credential[webauthn.Attestation](in.Credential)
+	answer, err := answerOf[webauthn.Attestation](c)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package phone
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/nod-auth/nod/api/wire"
 	"github.com/nod-auth/nod/approval"
 	"github.com/nod-auth/nod/approval/account"
 	"github.com/nod-auth/nod/web"
@@ -28,7 +26,7 @@ func (f *face) beginAdd(c *gin.Context, who visitor) error {
 }
 
 func (f *face) vouchAdd(c *gin.Context, who visitor) error {
-	answer, err := vouchOf(c)
+	answer, err := answerOf[webauthn.Assertion](c)
 	if err != nil {
 		return err
 	}
@@ -41,13 +39,7 @@ func (f *face) vouchAdd(c *gin.Context, who visitor) error {
 }
 
 func (f *face) add(c *gin.Context, who visitor) error {
-	var in struct {
-		Credential json.RawMessage `json:"credential"`
-	}
-	if err := wire.Decode(c, wire.WebAuthnLimit, &in); err != nil {
-		return err
-	}
-	answer, err := credential[webauthn.Attestation](in.Credential)
+	answer, err := answerOf[webauthn.Attestation](c)
 	if err != nil {
 		return err
 	}
@@ -69,7 +61,7 @@ func (f *face) beginInvite(c *gin.Context, who visitor) error {
 }
 
 func (f *face) invite(c *gin.Context, who visitor) error {
-	answer, err := vouchOf(c)
+	answer, err := answerOf[webauthn.Assertion](c)
 	if err != nil {
 		return err
 	}

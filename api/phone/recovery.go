@@ -2,7 +2,6 @@ package phone
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -52,7 +51,7 @@ func (f *face) beginRecovery(c *gin.Context, who visitor) error {
 
 // makeRecovery answers with the codes, this once.
 func (f *face) makeRecovery(c *gin.Context, who visitor) error {
-	answer, err := vouchOf(c)
+	answer, err := answerOf[webauthn.Assertion](c)
 	if err != nil {
 		return err
 	}
@@ -82,17 +81,6 @@ func (f *face) beginVouch(c *gin.Context, who visitor, purpose approval.Ceremony
 	}
 	c.JSON(http.StatusOK, gin.H{"publicKey": options})
 	return nil
-}
-
-// vouchOf reads the answer of the passkey that vouches.
-func vouchOf(c *gin.Context) (webauthn.Assertion, error) {
-	var in struct {
-		Credential json.RawMessage `json:"credential"`
-	}
-	if err := wire.Decode(c, wire.WebAuthnLimit, &in); err != nil {
-		return webauthn.Assertion{}, err
-	}
-	return credential[webauthn.Assertion](in.Credential)
 }
 
 // lost asks for a recovery code.

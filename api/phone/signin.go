@@ -72,6 +72,18 @@ func (f *face) signOut(c *gin.Context) error {
 	return seeOther(c, "/")
 }
 
+// answerOf reads a body that is an authenticator's answer and nothing else.
+func answerOf[T webauthn.Assertion | webauthn.Attestation](c *gin.Context) (T, error) {
+	var in struct {
+		Credential json.RawMessage `json:"credential"`
+	}
+	if err := wire.Decode(c, wire.WebAuthnLimit, &in); err != nil {
+		var none T
+		return none, err
+	}
+	return credential[T](in.Credential)
+}
+
 // credential reads what navigator.credentials returned. Its errors do not
 // repeat the input.
 func credential[T webauthn.Assertion | webauthn.Attestation](raw json.RawMessage) (T, error) {
