@@ -38,10 +38,14 @@ type (
 	// SetRecovery puts a set of codes in the place of a user's old one, used ones
 	// included. Hashes are keyed; ErrExists when one of them is known already.
 	SetRecovery struct {
-		UserID string
-		MadeAt time.Time
-		Hashes [][]byte
+		UserID    string
+		MadeAt    time.Time
+		Hashes    [][]byte
+		PasskeyID string // that vouched for them; "": a backend's word
 	}
+	// EndRecovery voids the set of codes that a passkey vouched for; where there is none,
+	// or another one, nothing happens.
+	EndRecovery struct{ UserID, PasskeyID string }
 	// SpendRecovery uses a code up: ErrReplayed when it was, or when a newer set has
 	// taken its place.
 	SpendRecovery struct{ Hash []byte }
@@ -50,6 +54,7 @@ type (
 )
 
 func (SetRecovery) effect()    {}
+func (EndRecovery) effect()    {}
 func (SpendRecovery) effect()  {}
 func (EndInvitations) effect() {}
 
@@ -78,7 +83,7 @@ func (d *Directory) NewRecovery(ctx context.Context, u account.User, n int, by A
 		return RecoverySet{}, fmt.Errorf("make recovery codes: %w", err)
 	}
 	made := RecoverySet{Codes: make([]account.Secret, min(max(n, 1), RecoveryCodes)), MadeAt: now}
-	set := SetRecovery{UserID: u.ID, MadeAt: now}
+	set := SetRecovery{UserID: u.ID, MadeAt: now, PasskeyID: by.PasskeyID}
 	for i := range made.Codes {
 		made.Codes[i] = newRecoveryCode()
 		set.Hashes = append(set.Hashes, d.service.Codes.recovery(u.Username, made.Codes[i]))

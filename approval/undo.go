@@ -17,7 +17,8 @@ import (
 //
 // A passkey that was added with it is deleted like in Directory.RevokePasskey, with
 // every passkey that it approved or vouched for, and theirs; and other than there, what
-// they have let in is signed out: all of it came of this one approval. Only what the
+// they have let in is signed out, and the recovery codes that they vouched for are void:
+// all of it came of this one approval. Only what the
 // viewer signed in with, and what came of that, stays, unless it is the very passkey that
 // was added. ErrForbidden when no active passkey would be left; then nothing has changed.
 // What is more than a batch ends in several transactions, the passkeys in the first.
@@ -216,7 +217,9 @@ func deleting(r Request, passkeys []account.Passkey, v Viewer, why By) []Change 
 		ev.Detail = strings.TrimSpace(string(why) + " " + p.Name)
 		changes = append(changes, Change{
 			Op: NewOp(), Event: ev,
-			Effects: []Effect{SetPasskeyStatus{p.ID, p.Status, account.PasskeyRevoked}},
+			Effects: []Effect{
+				SetPasskeyStatus{p.ID, p.Status, account.PasskeyRevoked}, EndRecovery{v.User.ID, p.ID},
+			},
 		})
 	}
 	if n := len(changes); n > 0 && why != ByReport {

@@ -90,6 +90,8 @@ func TestUndo_of_an_added_passkey_ends_what_came_of_it(t *testing.T) {
 			waiting := h.begin(approval.Long)
 			_, err := h.approveAs(h.ada, second, scanned(waiting))
 			must(t, err)
+			_, err = h.people.NewRecovery(t.Context(), h.ada, 2, approval.Asker{PasskeyID: second.ID})
+			must(t, err)
 			h.withHooks()
 			hook := h.hook(h.ada.NamespaceID, "passkey.revoked", "device.revoked", "request.canceled")
 
@@ -108,6 +110,9 @@ func TestUndo_of_an_added_passkey_ends_what_came_of_it(t *testing.T) {
 				t.Errorf("approved and not collected: %s by %q, want it canceled with the passkey", got.State, got.EndedBy)
 			}
 			h.wantTold("the webhook", hook, "passkey.revoked", "passkey.revoked", "device.revoked", "device.revoked", "request.canceled")
+			if left, err := h.people.Recovery(t.Context(), h.ada); left.Left != 0 || err != nil {
+				t.Errorf("recovery codes that the thief printed: %d left, %v; want none", left.Left, err)
+			}
 			h.wantWhy(r.ID, string(why)+" Laptop", string(why)+" Tablet")
 
 			found, err := h.core.Added(t.Context(), h.ada, r)
@@ -119,6 +124,18 @@ func TestUndo_of_an_added_passkey_ends_what_came_of_it(t *testing.T) {
 				t.Errorf("ada's own laptop: deleted %v, %v; want it there", found.Deleted(), err)
 			}
 		})
+	}
+}
+
+func TestUndo_of_an_added_passkey_leaves_the_owners_codes(t *testing.T) {
+	h := onDisk(t)
+	_, err := h.people.NewRecovery(t.Context(), h.ada, 2, approval.Asker{PasskeyID: h.key.ID})
+	must(t, err)
+	r, _ := h.added("Laptop", h.key)
+	_, err = h.core.Undo(t.Context(), r.ID, h.from(h.key))
+	must(t, err)
+	if got, err := h.people.Recovery(t.Context(), h.ada); got.Left != 2 || err != nil {
+		t.Errorf("%d codes are left, %v; want both", got.Left, err)
 	}
 }
 

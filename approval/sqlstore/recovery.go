@@ -48,6 +48,9 @@ func (t *tx) recoveryEffect(ctx context.Context, e approval.Effect) error {
 	case approval.SpendRecovery:
 		const query = `UPDATE recovery_codes SET used_at = $1 WHERE hash = $2 AND used_at = 0`
 		return t.must(ctx, approval.ErrReplayed, query, micros(t.now), e.Hash)
+	case approval.EndRecovery:
+		_, err := t.exec(ctx, `DELETE FROM recovery_codes WHERE user_id = $1 AND passkey_id = $2`, e.UserID, e.PasskeyID)
+		return err
 	case approval.EndInvitations:
 		_, err := t.exec(ctx, `DELETE FROM invitations WHERE user_id = $1`, e.UserID)
 		return err
@@ -57,12 +60,12 @@ func (t *tx) recoveryEffect(ctx context.Context, e approval.Effect) error {
 }
 
 func (t *tx) setRecovery(ctx context.Context, e approval.SetRecovery) error {
-	const query = `INSERT INTO recovery_codes (hash, user_id, made_at) VALUES ($1, $2, $3) ON CONFLICT (hash) DO NOTHING`
+	const query = `INSERT INTO recovery_codes (hash, user_id, made_at, passkey_id) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING`
 	if _, err := t.exec(ctx, `DELETE FROM recovery_codes WHERE user_id = $1`, e.UserID); err != nil {
 		return err
 	}
 	for _, h := range e.Hashes {
-		if err := t.must(ctx, approval.ErrExists, query, h, e.UserID, micros(e.MadeAt)); err != nil {
+		if err := t.must(ctx, approval.ErrExists, query, h, e.UserID, micros(e.MadeAt), e.PasskeyID); err != nil {
 			return err
 		}
 	}

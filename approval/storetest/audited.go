@@ -27,6 +27,7 @@ var audits = map[reflect.Type]struct {
 	of[approval.SpendInvitation]():  {by: []approval.EventName{approval.EventPasskeyAdded}},
 	of[approval.EndInvitations]():   {by: []approval.EventName{approval.EventRecovered}},
 	of[approval.SetRecovery]():      {by: []approval.EventName{approval.EventRecoveryMade}},
+	of[approval.EndRecovery]():      {by: []approval.EventName{approval.EventPasskeyRevoked}},
 	of[approval.SpendRecovery]():    {by: []approval.EventName{approval.EventRecovered}},
 	of[approval.EndSessions]():      {by: []approval.EventName{approval.EventUserDeactivated, approval.EventRecovered}},
 	of[approval.EndSession]():       {by: []approval.EventName{approval.EventSessionEnded}},

@@ -16,6 +16,7 @@ var recoveryTests = []test{
 	{"Take_windowEndsAndAnotherBegins", takeWindow},
 	{"Recovery_setReplacesTheOneBefore", recoverySet},
 	{"Recovery_codeIsSpentOnce", recoverySpend},
+	{"Recovery_endsWithThePasskeyThatVouched", recoveryEnded},
 	{"Recovery_setsMadeTogetherLeaveOne", recoveryTogether},
 	{"Recovery_goesWithItsUser", recoveryDeleted},
 	{"EndInvitations_takesBackAUsersOwn", endInvitations},
@@ -132,6 +133,17 @@ func recoverySpend(w *world) {
 		return word(w.Apply(w.ctx, effects(approval.SpendRecovery{Hash: set.Hashes[2]})))
 	})
 	w.same("outcomes of one code", got, map[error]int{nil: 1, approval.ErrReplayed: crowd - 1})
+}
+
+func recoveryEnded(w *world) {
+	set := w.set(2)
+	set.PasskeyID = "vouched"
+	w.do(set)
+	w.do(approval.EndRecovery{UserID: w.user.ID, PasskeyID: "another"}, approval.EndRecovery{UserID: id(), PasskeyID: "vouched"})
+	w.same("codes that another passkey, or user, ended", w.recovery(), account.Recovery{Made: 2, Left: 2, MadeAt: set.MadeAt})
+	w.do(approval.EndRecovery{UserID: w.user.ID, PasskeyID: "vouched"})
+	w.same("codes that ended", w.recovery(), account.Recovery{})
+	w.wantOwner("ended", set.Hashes[0], "")
 }
 
 func recoveryTogether(w *world) {
