@@ -218,7 +218,7 @@ func (v auditReport) describe(w io.Writer) {
 		rows = append(rows, []string{"late", fmt.Sprintf("%d rows were sealed after much later ones, the first at place %d", v.Late, v.FirstLate)})
 	}
 	if len(v.Restarts) > 0 {
-		rows = append(rows, []string{"known", fmt.Sprintf("%d breaks before the last restart, which told of them", v.Known)})
+		rows = append(rows, []string{"known", counted(v.Known, "break") + " before the last restart, which told of it"})
 	}
 	table(w, rows...)
 	describeBreaks(w, v.Breaks)
@@ -245,8 +245,8 @@ func breakage(breaks []audit.Break, more int64) error {
 	if len(breaks) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the audit rows are not what was sealed: %d breaks, the first at place %d; "+
-		"keep a copy of the database before anything else; nod audit restart --help says how to go on", int64(len(breaks))+more, breaks[0].N)
+	return fmt.Errorf("the audit rows are not what was sealed: %s, the first at place %d; "+
+		"keep a copy of the database before anything else; nod audit restart --help says how to go on", counted(int64(len(breaks))+more, "break"), breaks[0].N)
 }
 
 func verifyFile(c *cobra.Command, name string, out output) error {
@@ -279,4 +279,12 @@ func verifyFile(c *cobra.Command, name string, out output) error {
 		return err
 	}
 	return breakage(r.Breaks, r.More)
+}
+
+// counted is a number of things, as one says it.
+func counted(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

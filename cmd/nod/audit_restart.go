@@ -78,7 +78,7 @@ func describeRestart(w io.Writer, r audit.Restarted) {
 		[]string{"restarted", fmt.Sprintf("at place %d, %s", r.N, stamp(r.At))},
 		[]string{"by", r.By},
 		[]string{"reason", r.Reason},
-		[]string{"broken", fmt.Sprintf("%d times before it; %s", r.Breaks, r.First)},
+		[]string{"broken", counted(r.Breaks, "time") + " before it; first " + r.First},
 		[]string{"old head", orDash(r.Head)},
 	)
 }
