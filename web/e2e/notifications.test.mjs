@@ -171,8 +171,7 @@ describe('a phone on the list', () => {
     await push.end();
     const device = await NewDevice.ask(backend, phone.username, { notify: true });
     await device.awaitPush('failed');
-    await phone.open('/notifications');
-    await phone.page.getByText('Nowhere yet.').waitFor();
+    await phone.shows('/notifications', 'Nowhere yet.'); // it is removed after the message was settled
     await phone.open('/activity');
     await phone.page.getByText('Notifications cannot be delivered any more').waitFor();
     await device.abandon();

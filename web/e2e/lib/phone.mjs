@@ -1,7 +1,7 @@
 // A person's phone: what its owner does on nod's pages, by what they read there.
 
 import assert from 'node:assert/strict';
-import { Browser } from './browser.mjs';
+import { Browser, patience } from './browser.mjs';
 import { createUser, invite, newName, url } from './nod.mjs';
 
 /** What the pages call things: roles and accessible names. */
@@ -101,6 +101,17 @@ export class Phone {
       await this.page.waitForTimeout(250);
     }
     await this.heading('Scan the newer QR code').waitFor();
+  }
+
+  /** Opens a page again and again until it shows a text. */
+  async shows(path, text) {
+    const end = Date.now() + patience;
+    await this.open(path);
+    while (!await this.page.getByText(text).isVisible()) {
+      assert.ok(Date.now() < end, `${path} does not show "${text}"`);
+      await this.page.waitForTimeout(100);
+      await this.open(path);
+    }
   }
 
   /** Types a code on /device; the card is on the page afterwards. */
