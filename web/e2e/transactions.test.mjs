@@ -7,12 +7,12 @@ import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { build } from 'esbuild';
 import { Browser, launch, serveOrigin } from './lib/browser.mjs';
 import { Native, assertError, request, verifiedJWT } from './lib/native.mjs';
 import { createClient, newName, setting, url } from './lib/nod.mjs';
 import { Phone, assertFairChoice } from './lib/phone.mjs';
 import { load, versions, withBadSignature, withClaims } from './lib/sdk.mjs';
+import * as web from './lib/web-sdk.mjs';
 
 const transfer = 'Transfer 20.00 € to Bob & Söhne\n\tInvoice 17: <b>urgent</b>?~';
 const scopes = ['users.create', 'tx.create', 'receipts.read', 'auth.temporary', 'credentials.list'];
@@ -22,11 +22,8 @@ let chrome, app, shop, webClient, backendClient;
 /** @type {Browser} */ let page;
 
 before(async () => {
-  const { outputFiles: [bundle] } = await build({
-    stdin: { contents: `import SDK from '@loginid/sdk'; window.SDK = SDK.default ?? SDK;`, resolveDir: import.meta.dirname },
-    bundle: true, write: false, format: 'iife', platform: 'browser',
-  });
-  [app, shop] = await Promise.all([bundle, bundle].map(({ text }) => serveOrigin(text)));
+  const script = await web.bundled();
+  [app, shop] = await Promise.all([script, script].map(serveOrigin));
   webClient = await createClient({ name: 'Acme Shop', type: 'directweb', scopes: [], flags: ['--open-registration', '--origin', app.origin] });
   await createClient({ name: 'Other', type: 'directweb', scopes: [], flags: ['--origin', shop.origin] });
   backendClient = await createClient({ name: 'Acme Bank', scopes });
@@ -48,23 +45,11 @@ async function visit(origin) {
   return browser;
 }
 
-/** Calls one method of the browser SDK in the page: {value} or {error}. */
-function sdk(browser, method, ...args) {
-  return browser.page.evaluate(async ([base, client, method, args]) => {
-    window.sdk ??= new window.SDK(base, client);
-    try {
-      return { value: await window.sdk[method](...args) };
-    } catch ({ name, code, message }) {
-      return { error: { name, code, message } };
-    }
-  }, [url, webClient.client_id, method, args]);
-}
+/** Calls one method of the SDK in the page: {value} or {error}. */
+const sdk = (browser, method, ...args) => web.call(browser, webClient, method, ...args);
 
-async function works(browser, method, ...args) {
-  const { value, error } = await sdk(browser, method, ...args);
-  assert.equal(error, undefined, `${method}: got ${JSON.stringify(error)}`);
-  return value;
-}
+/** Like sdk, and the call must succeed. */
+const works = (browser, method, ...args) => web.works(browser, webClient, method, ...args);
 
 /** A new user with a passkey on that browser's authenticator. */
 async function registered(browser = page) {

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { build } from 'esbuild';
 import { Browser, launch, serveOrigin } from './lib/browser.mjs';
 import { Native, assertError, assertSignedIn, caughtUp, request } from './lib/native.mjs';
 import { createClient, newName, url } from './lib/nod.mjs';
 import { load } from './lib/sdk.mjs';
+import * as web from './lib/web-sdk.mjs';
 
 const login = 'temporary_authentication';
 const refused = /Failed to load resource|blocked by CORS policy/;
@@ -16,11 +16,8 @@ let chrome, app, stranger, other, webClient;
 /** @type {Browser} */ let phone;
 
 before(async () => {
-  const { outputFiles: [bundle] } = await build({
-    stdin: { contents: `import SDK from '@loginid/sdk'; window.SDK = SDK.default ?? SDK;`, resolveDir: import.meta.dirname },
-    bundle: true, write: false, format: 'iife', platform: 'browser',
-  });
-  [app, stranger, other] = await Promise.all([bundle, bundle, bundle].map(({ text }) => serveOrigin(text)));
+  const script = await web.bundled();
+  [app, stranger, other] = await Promise.all([script, script, script].map(serveOrigin));
   const flags = ['--open-registration', '--origin'];
   webClient = await createClient({ name: 'Web', type: 'directweb', scopes: [], flags: [...flags, app.origin] });
   // Its origin is one that preflights allow and that the other client does not have.
@@ -44,27 +41,11 @@ async function visit(origin, options) {
   return browser;
 }
 
-/**
- * Calls one method of the SDK in the page.
- * @returns {Promise<{value?: any, error?: {name: string, code?: string, message: string}}>}
- */
-function sdk(browser, method, ...args) {
-  return browser.page.evaluate(async ([base, client, method, args]) => {
-    window.sdk ??= new window.SDK(base, client);
-    try {
-      return { value: await window.sdk[method](...args) };
-    } catch ({ name, code, message }) {
-      return { error: { name, code, message } };
-    }
-  }, [url, webClient.client_id, method, args]);
-}
+/** Calls one method of the SDK in the page: {value} or {error}. */
+const sdk = (browser, method, ...args) => web.call(browser, webClient, method, ...args);
 
 /** Like sdk, and the call must succeed. */
-async function works(browser, method, ...args) {
-  const { value, error } = await sdk(browser, method, ...args);
-  assert.equal(error, undefined, `${method}: got ${JSON.stringify(error)}`);
-  return value;
-}
+const works = (browser, method, ...args) => web.works(browser, webClient, method, ...args);
 
 /** A new user with a passkey on that browser's authenticator. */
 async function registered(browser = phone) {
